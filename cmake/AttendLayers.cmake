@@ -3,7 +3,9 @@ include(GNUInstallDirs)
 
 add_library(attend-options INTERFACE)
 target_compile_features(attend-options INTERFACE cxx_std_20)
+# GCC 12 sees an overlap in every "text" + std::string (GCC bug 105651), hence no -Wrestrict.
 target_compile_options(attend-options INTERFACE -Wall -Wextra -Wshadow
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   $<$<BOOL:${ATTEND_WERROR}>:-Werror>)
 if(ATTEND_SANITIZE)
   target_compile_options(attend-options INTERFACE
@@ -13,7 +15,7 @@ endif()
 
 # attend_add_layer(<name> SOURCES ... [DEPENDS ...] [PRIVATE_DEPENDS ...] [TORCH])
 # makes the static library attend-<name> (alias attend::<name>) from src/<name>/.
-# TORCH: links LibTorch and shares one precompiled torch/torch.h among all such layers, because that
+# TORCH: links LibTorch and shares one precompiled attend/nn/torch.h among all such layers, because that
 # header alone takes longer to compile than any file of ours.
 function(attend_add_layer name)
   cmake_parse_arguments(LAYER "TORCH" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
@@ -34,14 +36,25 @@ function(attend_add_layer name)
   set_property(GLOBAL APPEND PROPERTY ATTEND_LAYERS ${target})
 endfunction()
 
+# Programs compile with -fPIC here, not -fPIE, since a precompiled header fits one of them only.
 function(attend_share_torch_header target)
   if(NOT TARGET attend-torch-header)
-    file(WRITE ${PROJECT_BINARY_DIR}/torch_header.cpp "// holds the precompiled torch/torch.h\n")
-    add_library(attend-torch-header STATIC ${PROJECT_BINARY_DIR}/torch_header.cpp)
+    set(holder ${PROJECT_BINARY_DIR}/torch_header.cpp)
+    if(NOT EXISTS ${holder})
+      file(WRITE ${holder} "// holds the precompiled attend/nn/torch.h\n")
+    endif()
+    add_library(attend-torch-header STATIC ${holder})
+    target_include_directories(attend-torch-header PRIVATE ${PROJECT_SOURCE_DIR}/include)
     target_link_libraries(attend-torch-header PRIVATE ${TORCH_LIBRARIES} attend-options)
-    target_precompile_headers(attend-torch-header PRIVATE <torch/torch.h>)
+    target_precompile_headers(attend-torch-header PRIVATE
+      ${PROJECT_SOURCE_DIR}/include/attend/nn/torch.h)
   endif()
   target_precompile_headers(${target} REUSE_FROM attend-torch-header)
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${target} PRIVATE -fPIC)
+  endif()
 endfunction()
 
 # attend_add_test(<name> SOURCES ... DEPENDS ... [LABELS ...] [TORCH])

@@ -9,11 +9,11 @@ namespace attend {
 /// What the process exits with; each user-facing failure belongs to one of them.
 enum class ExitCode : int {
   kOk = 0,
-  kUsage = 1,        ///< the command line is wrong
-  kData = 2,         ///< an input file is wrong
-  kModel = 3,        ///< a run folder or model file is wrong or does not fit
-  kCheck = 4,        ///< a check or gate failed
-  kInterrupted = 130 ///< stopped by Ctrl-C
+  kUsage = 1,         ///< the command line is wrong
+  kData = 2,          ///< an input file is wrong
+  kModel = 3,         ///< a run folder or model file is wrong or does not fit
+  kCheck = 4,         ///< a check or gate failed
+  kInterrupted = 130  ///< stopped by Ctrl-C
 };
 
 /// A mistake that the user can mend. The text names where (file and line, or the value), the rule

@@ -7,15 +7,9 @@
 #include <vector>
 
 #include "attend/data/unit.h"
+#include "attend/tasks/prediction.h"
 
 namespace attend {
-
-/// One output the model could have given, best first in an Explanation.
-struct OutputScore {
-  std::string label;
-  double probability = 0;  ///< in [0, 1]
-  double logit = 0;        ///< before the softmax
-};
 
 /// A score per unit for the target. Attention says where information was mixed (unsigned);
 /// attribution says what changed the output (signed). The two never share a colour.
@@ -47,7 +41,7 @@ struct Explanation {
   std::string input;                     ///< original text (UTF-8)
   std::string unit_kind;                 ///< "character", "word", "token", ...
   std::vector<Unit> units;
-  std::vector<OutputScore> outputs;      ///< best first
+  Prediction outputs;                    ///< best first
   std::string target;                    ///< the label being explained
   std::optional<Span> evidence;          ///< span of `input` that carries the target
   std::vector<Attribution> attributions;

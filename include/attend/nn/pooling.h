@@ -1,0 +1,67 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "attend/nn/torch.h"
+
+#include <cstdint>
+#include <string>
+
+namespace attend {
+
+/// How a sequence of vectors becomes one.
+enum class PoolingKind {
+  kAttention,  ///< weights by a learned query (Yang et al. 2016, "HAN")
+  kMean,       ///< the mean of the valid positions
+  kCls,        ///< the first position
+  kMax         ///< the maximum per dimension over the valid positions
+};
+
+/// "attention", "mean", "cls", "max". Throws Error (usage) on another.
+PoolingKind parse_pooling_kind(const std::string& name);
+std::string to_string(PoolingKind kind);
+
+/// Options of Pooling.
+struct PoolingOptions {
+  PoolingKind kind = PoolingKind::kAttention;
+  /// Size of the vectors, >= 1. Required.
+  int64_t hidden = 0;
+  /// Learned queries of attention pooling, >= 1, divides `hidden`: head h weighs its own
+  /// hidden / heads dimensions.
+  int64_t heads = 1;
+};
+
+/// Throws Error (usage) that names the value, the rule and the fix.
+void check_options(const PoolingOptions& options);
+
+struct PoolingOutput {
+  torch::Tensor pooled;  ///< [batch, hidden]; zeros where the length is 0
+  /// [batch, length], what the head reads of each position, zero at padding; sums to 1: pooling
+  /// weights (mean over heads), 1/n, one-hot, or for max the share of dimensions whose maximum is
+  /// at that position.
+  torch::Tensor readout;
+  /// [batch, heads, length], attention pooling only; in the autograd graph.
+  torch::Tensor weights;
+};
+
+/// Pools [batch, length, hidden] over the length. Parameters (attention only): projection (Linear)
+/// and query [heads, hidden / heads]; weights = softmax over positions of
+/// query . tanh(projection(x)).
+class PoolingImpl : public torch::nn::Module {
+ public:
+  explicit PoolingImpl(const PoolingOptions& pooling_options);
+
+  /// `hidden` [batch, length, hidden]; `lengths` [batch] int64, undefined = all valid.
+  PoolingOutput forward(const torch::Tensor& hidden, const torch::Tensor& lengths = {});
+
+  const PoolingOptions& options() const { return options_; }
+
+ private:
+  PoolingOutput attention_pool(const torch::Tensor& hidden, const torch::Tensor& lengths);
+
+  PoolingOptions options_;
+  torch::nn::Linear projection_{nullptr};
+  torch::Tensor query_;  // [heads, hidden / heads]
+};
+TORCH_MODULE(Pooling);
+
+}  // namespace attend

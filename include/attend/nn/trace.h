@@ -1,0 +1,73 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "attend/nn/torch.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace attend {
+
+/// Which statistics one attention call reports. All off by default: nothing is computed that was
+/// not asked for.
+struct TraceStatistics {
+  bool weights = false;   ///< the full matrix; memory grows with query length * key length
+  bool lse = false;       ///< log of the softmax denominator, per query
+  bool entropy = false;   ///< spread of the weights, per query
+  bool received = false;  ///< mass received, per key
+  bool sink = false;      ///< mass that the learnable sink took, per query
+  int64_t top_keys = 0;   ///< how many heaviest keys to list per query; 0 = none
+
+  bool any() const { return weights || lse || entropy || received || sink || top_keys > 0; }
+};
+
+/// What a forward pass is asked to report about its attention. It travels with the call and its
+/// answer comes back beside the output; there is no global switch and no hook.
+struct TraceRequest {
+  std::vector<int64_t> layers;  ///< 0-based; empty = none, unless `all_layers`
+  bool all_layers = false;      ///< true: every layer, whatever `layers` says
+  TraceStatistics statistics;   ///< what to report for those layers
+
+  /// Every layer, with the full weights.
+  static TraceRequest all_weights();
+
+  bool wants(int64_t layer) const;
+
+  /// The statistics to compute in `layer`: `statistics`, or nothing.
+  TraceStatistics of_layer(int64_t layer) const;
+};
+
+/// The answer of one attention call. A tensor that was not asked for is undefined. Everything is
+/// taken from the weights before dropout and stays in the autograd graph. Rows of padded or fully
+/// masked queries are zero (LSE: -inf).
+struct AttentionStatistics {
+  torch::Tensor weights;  ///< [batch, heads, query, key], in [0, 1]
+  /// [batch, heads, query], natural log; includes the sink's logit, so that
+  /// weight = exp(score - lse) always holds.
+  torch::Tensor lse;
+  /// [batch, heads, query], nats: -sum over keys of w ln w (the sink's share is left out).
+  torch::Tensor entropy;
+  torch::Tensor received;  ///< [batch, heads, key]: sum over queries of the weight on that key
+  torch::Tensor sink;      ///< [batch, heads, query] = 1 - sum of the row; zeros without a sink
+  /// [batch, heads, query, k] int64, heaviest first, ties to the lowest key; k = min(asked, keys).
+  /// -1 where fewer than k keys have a weight above 0.
+  torch::Tensor top_keys;
+  torch::Tensor top_weights;  ///< [batch, heads, query, k]
+};
+
+/// The statistics of one layer.
+struct LayerTrace : AttentionStatistics {
+  int64_t layer = 0;  ///< 0-based
+  std::string label;  ///< for a person: "layer 0"
+};
+
+/// One entry per traced layer, in the order of the layers.
+struct Trace {
+  std::vector<LayerTrace> layers;
+
+  /// The entry of `layer`, or null when it was not traced.
+  const LayerTrace* find(int64_t layer) const;
+};
+
+}  // namespace attend

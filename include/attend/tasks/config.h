@@ -1,0 +1,41 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "attend/base/error.h"
+
+namespace attend {
+
+/// `defaults` with `overrides` laid over it, section by section. A key that `defaults` does not have,
+/// or a value of another kind (a text for a number), is an Error(kUsage) that names `origin`, the
+/// dotted key, what was expected, and the nearest known key.
+nlohmann::json merge_config(const nlohmann::json& defaults, const nlohmann::json& overrides,
+                            const std::string& origin);
+
+/// Turns "train.learning_rate=1e-3" into {"train": {"learning_rate": 0.001}}. A value that is not JSON
+/// is taken as text. Throws Error(kUsage) if there is no '='.
+nlohmann::json parse_setting(const std::string& setting);
+
+/// The value at `key` of a complete section, with a clear Error(kModel) naming `origin` if it is
+/// missing or of the wrong kind: for files that a program wrote and somebody may have edited.
+template <typename T>
+T config_value(const nlohmann::json& section, const std::string& key, const std::string& origin) {
+  if (!section.is_object() || !section.contains(key)) {
+    throw model_error(origin + ": \"" + key + "\" is missing; restore the file or train again");
+  }
+  try {
+    return section.at(key).template get<T>();
+  } catch (const nlohmann::json::exception&) {
+    throw model_error(origin + ": \"" + key + "\" has the wrong type (" + section.at(key).type_name() +
+                      "); restore the file or train again");
+  }
+}
+
+/// The one of `known` that is closest to `name` by edit distance, or empty if none is near.
+std::string nearest_name(const std::string& name, const std::vector<std::string>& known);
+
+}  // namespace attend
+

@@ -1,0 +1,98 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "attend/base/error.h"
+#include "attend/base/interrupt.h"
+#include "attend/train/evaluate.h"
+#include "common.h"
+#include "verbs.h"
+
+namespace attend {
+namespace {
+
+using nlohmann::json;
+
+struct EvalFlags {
+  std::string run;
+  std::string file;
+  int64_t threads = 0;
+  OutputFlags output;
+};
+
+json result(const EvalFlags& flags, const Dataset& data, const Metrics& metrics) {
+  json intervals = json::object();
+  for (const auto& [name, interval] : bootstrap_intervals(metrics)) {
+    intervals[name] = {interval.low, interval.high};
+  }
+  return {{"metrics", metric_values(metrics)},
+          {"intervals", intervals},
+          {"details", metrics.details()},
+          {"examples", data.size()},
+          {"file", flags.file},
+          {"data", data.description()},
+          {"run", flags.run},
+          {"command", command_line()}};
+}
+
+std::string for_person(const json& result) {
+  std::string text = result.at("data").get<std::string>() + "\n";
+  for (const auto& [name, value] : result.at("metrics").items()) {
+    const auto& interval = result.at("intervals").at(name);
+    text += fmt::format("{:<12} {:.4f}   95 % interval {:.4f} to {:.4f}\n", name,
+                        value.get<double>(), interval.at(0).get<double>(),
+                        interval.at(1).get<double>());
+  }
+  const json classes = result.at("details").value("classes", json::array());
+  if (!classes.empty()) text += "\nprecision  recall     F1   rows  class\n";
+  for (const auto& one : classes) {
+    text += fmt::format("   {:.4f}  {:.4f} {:.4f} {:>6}  {}\n", one.at("precision").get<double>(),
+                        one.at("recall").get<double>(), one.at("f1").get<double>(),
+                        one.at("examples").get<int64_t>(), one.at("label").get<std::string>());
+  }
+  return text + "\n" + result.at("command").get<std::string>() + "\n";
+}
+
+std::string for_table(const json& result) {
+  std::string text = "metric\tvalue\tlow\thigh\n";
+  for (const auto& [name, value] : result.at("metrics").items()) {
+    const auto& interval = result.at("intervals").at(name);
+    text += fmt::format("{}\t{}\t{}\t{}\n", name, value.get<double>(), interval.at(0).get<double>(),
+                        interval.at(1).get<double>());
+  }
+  return text;
+}
+
+void eval(const EvalFlags& flags) {
+  use_threads(flags.threads);
+  const InterruptGuard guard;
+  const Run run = load_run(flags.run);
+  const auto data = run.task->read(flags.file, /*with_gold=*/true);
+  const auto metrics = evaluate(*run.task, *data);
+  if (interrupted()) throw Error(ExitCode::kInterrupted, "interrupted; no metrics were computed");
+  const json all = result(flags, *data, *metrics);
+  switch (flags.output.form()) {
+    case OutputForm::kJson:
+      return write_output({}, all.dump(2) + "\n");
+    case OutputForm::kTsv:
+      return write_output({}, for_table(all));
+    case OutputForm::kHuman:
+      return write_output({}, for_person(all));
+  }
+}
+
+}  // namespace
+
+void add_eval_verb(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("eval", "Metrics of a run on a file, with 95 % intervals");
+  auto flags = std::make_shared<EvalFlags>();
+  verb->add_option("RUN", flags->run, "Run folder")->required();
+  verb->add_option("FILE", flags->file, "Data with gold labels, in the format the run was trained on")
+      ->required();
+  verb->add_option("--threads", flags->threads, "0: all processors");
+  flags->output.add_to(*verb);
+  verb->callback([flags] { eval(*flags); });
+}
+
+}  // namespace attend

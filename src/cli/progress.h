@@ -1,0 +1,36 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+
+#include "attend/train/trainer.h"
+
+namespace attend {
+
+/// "accuracy 0.9512, loss 0.1630, macro_f1 0.9510"
+std::string metrics_text(const std::map<std::string, double>& metrics);
+
+/// Shows training on standard output: one line that is rewritten on a terminal, a plain line every
+/// ten seconds and after every look at the dev set elsewhere.
+class ProgressPrinter {
+ public:
+  explicit ProgressPrinter(std::string primary_metric);
+
+  void show(const TrainProgress& progress);
+
+  /// Leaves the cursor on a fresh line.
+  void finish();
+
+ private:
+  std::string line(const TrainProgress& progress) const;
+
+  std::string primary_metric_;
+  bool terminal_;
+  bool line_open_ = false;
+  bool looked_ = false;
+  std::chrono::steady_clock::time_point last_;
+};
+
+}  // namespace attend

@@ -1,0 +1,144 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "attend/base/error.h"
+#include "attend/base/interrupt.h"
+#include "attend/explain/explain.h"
+#include "attend/report/terminal.h"
+#include "attend/report/text.h"
+#include "attend/train/evaluate.h"
+#include "common.h"
+#include "verbs.h"
+
+namespace attend {
+namespace {
+
+using nlohmann::json;
+
+struct RunFlags {
+  std::string run;
+  InputFlags input;
+  std::string out;
+  int64_t top = 1;
+  int64_t threads = 0;
+  bool evidence = false;
+  bool no_evidence = false;
+  OutputFlags output;
+};
+
+struct Answer {
+  std::string input;
+  Prediction prediction;
+  std::optional<Span> evidence;
+  std::string notice;
+
+  std::string evidence_text() const {
+    if (!evidence) return "";
+    return input.substr(static_cast<size_t>(evidence->begin),
+                        static_cast<size_t>(evidence->end - evidence->begin));
+  }
+};
+
+std::vector<Answer> answer(Task& task, const Dataset& data, int64_t top, bool with_evidence) {
+  std::vector<Answer> answers(static_cast<size_t>(data.size()));
+  for_each_batch(task, data, 128,
+                 [&](const std::vector<int64_t>& rows, const Batch&, const TaskOutput& output) {
+                   auto predictions = task.predict(output, top);
+                   for (size_t i = 0; i < rows.size(); ++i) {
+                     answers[static_cast<size_t>(rows[i])].prediction = std::move(predictions[i]);
+                   }
+                 });
+  for (int64_t row = 0; row < data.size(); ++row) {
+    if (interrupted()) throw Error(ExitCode::kInterrupted, "interrupted; nothing was written");
+    Answer& one = answers[static_cast<size_t>(row)];
+    one.input = data.input(row);
+    one.notice = data.notice(row);
+    if (with_evidence) one.evidence = evidence_span(task, data, row, one.prediction[0].label);
+  }
+  return answers;
+}
+
+std::string as_json(const Answer& one, bool with_evidence) {
+  json outputs = json::array();
+  for (const OutputScore& output : one.prediction) {
+    outputs.push_back({{"label", output.label},
+                       {"probability", output.probability},
+                       {"logit", output.logit}});
+  }
+  json line = {{"input", one.input},
+               {"label", one.prediction[0].label},
+               {"probability", one.prediction[0].probability},
+               {"outputs", outputs}};
+  if (with_evidence && one.evidence) {
+    line["evidence"] = {{"text", one.evidence_text()},
+                        {"begin", one.evidence->begin},
+                        {"end", one.evidence->end}};
+  }
+  if (!one.notice.empty()) line["notice"] = one.notice;
+  // A text that is not valid UTF-8 must not stop the other lines.
+  return line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string as_tsv(const Answer& one) {
+  std::string line;
+  for (const OutputScore& output : one.prediction) {
+    line += fmt::format("{}\t{:.6f}\t", tsv_escaped(output.label), output.probability);
+  }
+  return line + tsv_escaped(one.evidence_text()) + "\t" + tsv_escaped(one.input) + "\n";
+}
+
+std::string for_person(const Answer& one) {
+  std::string text;
+  for (const OutputScore& output : one.prediction) {
+    text += fmt::format("{}  {:.3f}\n", pad_to_width(output.label, 12), output.probability);
+  }
+  if (one.evidence) text += "because of: " + visible_text(one.evidence_text(), true) + "\n";
+  if (!one.notice.empty()) text += "note: " + one.notice + "\n";
+  return visible_text(one.input, true) + "\n" + text + "\n";
+}
+
+void run_verb(const RunFlags& flags) {
+  use_threads(flags.threads);
+  if (flags.top < 1) throw usage_error("-k must be 1 or more");
+  const InterruptGuard guard;
+  const Run run = load_run(flags.run);
+  const OutputForm form = flags.output.form();
+  std::string text;
+  for (const InputSet& set : read_inputs(flags.input, *run.task)) {
+    // Evidence costs a forward pass per unit, so for files it has to be asked for.
+    const bool with_evidence = !flags.no_evidence && (flags.evidence || set.typed);
+    for (const Answer& one : answer(*run.task, *set.data, flags.top, with_evidence)) {
+      text += form == OutputForm::kJson  ? as_json(one, with_evidence)
+              : form == OutputForm::kTsv ? as_tsv(one)
+                                         : for_person(one);
+    }
+  }
+  write_output(flags.out, text);
+}
+
+}  // namespace
+
+void add_run_verb(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("run", "Predict: the output, its probability, its evidence");
+  auto flags = std::make_shared<RunFlags>();
+  verb->add_option("RUN", flags->run, "Run folder")->required();
+  flags->input.add_to(*verb);
+  verb->add_option("-k,--top", flags->top, "Outputs per input");
+  verb->add_option("--out", flags->out, "Write to a file instead of standard output");
+  auto* with = verb->add_flag("--evidence", flags->evidence,
+                              "Also for files: the stretch of the input that carries the output");
+  verb->add_flag("--no-evidence", flags->no_evidence, "Also for typed inputs: leave it out")
+      ->excludes(with);
+  verb->add_option("-t,--threads", flags->threads, "0: all processors");
+  flags->output.add_to(*verb);
+  verb->footer(
+      "TSV columns: label, probability (-k pairs of them), evidence, input. JSON: one object per "
+      "line.");
+  verb->callback([flags] { run_verb(*flags); });
+}
+
+}  // namespace attend

@@ -1,0 +1,166 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include "attend/nn/encoder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "attend/base/error.h"
+#include "attend/nn/masks.h"
+#include "option_checks.h"
+#include "projection.h"
+
+namespace attend {
+namespace {
+
+constexpr detail::NamedValue<Activation> kActivations[] = {{"gelu", Activation::kGelu},
+                                                           {"swiglu", Activation::kSwiGlu}};
+
+torch::nn::LayerNorm layer_norm(int64_t size) {
+  return torch::nn::LayerNorm(torch::nn::LayerNormOptions({size}));
+}
+
+}  // namespace
+
+Activation parse_activation(const std::string& name) {
+  return detail::parse_named("activation", name, kActivations);
+}
+
+std::string to_string(Activation activation) { return detail::name_of(activation, kActivations); }
+
+AttentionOptions EncoderOptions::resolved_attention() const {
+  AttentionOptions resolved = attention;
+  resolved.hidden = hidden;
+  resolved.heads = heads;
+  resolved.kv_heads = kv_heads;
+  resolved.positions = positions;
+  return resolved;
+}
+
+int64_t EncoderOptions::resolved_feed_forward() const {
+  if (feed_forward != 0) return feed_forward > 0 ? feed_forward : 0;
+  return activation == Activation::kSwiGlu ? std::max<int64_t>(1, 8 * hidden / 3) : 4 * hidden;
+}
+
+void check_options(const EncoderOptions& options) {
+  detail::require_at_least("layers", options.layers, 0);
+  detail::require_at_least("hidden", options.hidden, 1);
+  detail::require_at_least("feed_forward", options.feed_forward, -1);
+  detail::require_at_least("max_length", options.max_length, 1);
+  detail::require_at_least("stem_width", options.stem_width, 0);
+  detail::require_probability("dropout", options.dropout);
+  if (options.stem_width > 0 && options.stem_width % 2 == 0) {
+    throw usage_error("stem_width " + std::to_string(options.stem_width) +
+                      " must be odd, so that it has a middle: use " +
+                      std::to_string(options.stem_width + 1) + ", or 0 for no stem");
+  }
+  if (options.attention.memory != 0 && options.attention.memory != options.hidden) {
+    throw usage_error("attention.memory " + std::to_string(options.attention.memory) +
+                      " has no meaning in an encoder, which attends to itself: set it to 0");
+  }
+  if (options.layers > 0) check_options(options.resolved_attention());
+}
+
+ConvolutionStemImpl::ConvolutionStemImpl(const EncoderOptions& options) {
+  const int64_t width = options.stem_width;
+  left_ = options.attention.causal ? width - 1 : width / 2;
+  right_ = width - 1 - left_;
+  convolution_ = register_module(
+      "convolution",
+      torch::nn::Conv1d(torch::nn::Conv1dOptions(options.hidden, options.hidden, width)
+                            .groups(options.stem_depthwise ? options.hidden : 1)));
+  dropout_ = register_module("dropout", torch::nn::Dropout(options.dropout));
+}
+
+torch::Tensor ConvolutionStemImpl::forward(const torch::Tensor& input,
+                                           const torch::Tensor& lengths) {
+  const torch::Tensor channels_first = zero_padding(input, lengths).transpose(1, 2);
+  const torch::Tensor padded = torch::constant_pad_nd(channels_first, {left_, right_});
+  const torch::Tensor mixed = convolution_->forward(padded).transpose(1, 2);
+  return input + dropout_->forward(torch::gelu(mixed));
+}
+
+FeedForwardImpl::FeedForwardImpl(const EncoderOptions& options) : activation_(options.activation) {
+  const int64_t inner = options.resolved_feed_forward();
+  up_ = register_module("up", detail::projection(options.hidden, inner));
+  if (activation_ == Activation::kSwiGlu) {
+    gate_ = register_module("gate", detail::projection(options.hidden, inner));
+  }
+  down_ = register_module("down", detail::projection(inner, options.hidden));
+}
+
+torch::Tensor FeedForwardImpl::forward(const torch::Tensor& input) {
+  if (activation_ == Activation::kSwiGlu) {
+    return down_->forward(torch::silu(gate_->forward(input)) * up_->forward(input));
+  }
+  return down_->forward(torch::gelu(up_->forward(input)));
+}
+
+EncoderBlockImpl::EncoderBlockImpl(const EncoderOptions& options) {
+  attention_norm_ = register_module("attention_norm", layer_norm(options.hidden));
+  attention_ = register_module("attention", MultiHeadAttention(options.resolved_attention()));
+  if (options.resolved_feed_forward() > 0) {
+    feed_forward_norm_ = register_module("feed_forward_norm", layer_norm(options.hidden));
+    feed_forward_ = register_module("feed_forward", FeedForward(options));
+  }
+  dropout_ = register_module("dropout", torch::nn::Dropout(options.dropout));
+}
+
+AttentionOutput EncoderBlockImpl::forward(const torch::Tensor& input, const AttentionCall& call) {
+  AttentionOutput result = attention_->forward(attention_norm_->forward(input), call);
+  torch::Tensor hidden = input + dropout_->forward(result.output);
+  if (!feed_forward_.is_empty()) {
+    hidden =
+        hidden + dropout_->forward(feed_forward_->forward(feed_forward_norm_->forward(hidden)));
+  }
+  result.output = hidden;
+  return result;
+}
+
+EncoderImpl::EncoderImpl(const EncoderOptions& encoder_options) : options_(encoder_options) {
+  check_options(options_);
+  if (options_.positions == PositionKind::kLearned ||
+      options_.positions == PositionKind::kSinusoidal) {
+    PositionEmbeddingOptions positions;
+    positions.kind = options_.positions;
+    positions.hidden = options_.hidden;
+    positions.max_length = options_.max_length;
+    positions_ = register_module("positions", PositionEmbedding(positions));
+  }
+  if (options_.stem_width > 0) stem_ = register_module("stem", ConvolutionStem(options_));
+  for (int64_t layer = 0; layer < options_.layers; ++layer) {
+    blocks_.push_back(register_module("block_" + std::to_string(layer), EncoderBlock(options_)));
+  }
+  if (options_.final_norm && options_.layers > 0) {
+    final_norm_ = register_module("final_norm", layer_norm(options_.hidden));
+  }
+}
+
+EncoderOutput EncoderImpl::forward(const torch::Tensor& input, const torch::Tensor& lengths,
+                                   const TraceRequest& trace) {
+  for (const int64_t layer : trace.layers) {
+    if (layer >= 0 && layer < options_.layers) continue;
+    throw usage_error("layer " + std::to_string(layer) + " cannot be traced: the encoder has " +
+                      std::to_string(options_.layers) + " layers, counted from 0");
+  }
+  EncoderOutput output;
+  torch::Tensor hidden = positions_.is_empty() ? input : positions_->forward(input);
+  if (!stem_.is_empty()) hidden = stem_->forward(hidden, lengths);
+  AttentionCall call;
+  call.lengths = lengths;
+  for (int64_t layer = 0; layer < options_.layers; ++layer) {
+    call.statistics = trace.of_layer(layer);
+    AttentionOutput result = blocks_[static_cast<size_t>(layer)]->forward(hidden, call);
+    hidden = result.output;
+    if (!call.statistics.any()) continue;
+    LayerTrace entry;
+    static_cast<AttentionStatistics&>(entry) = std::move(result.statistics);
+    entry.layer = layer;
+    entry.label = "layer " + std::to_string(layer);
+    output.trace.layers.push_back(std::move(entry));
+  }
+  if (!final_norm_.is_empty()) hidden = final_norm_->forward(hidden);
+  output.hidden = zero_padding(hidden, lengths);
+  return output;
+}
+
+}  // namespace attend

@@ -1,0 +1,57 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+//
+// The strongest cheap text classifier, used as the wide term beside attention: a linear support vector
+// machine over n-grams scaled by their naive-Bayes log-count ratio (Wang and Manning, "Baselines and
+// Bigrams", ACL 2012). Features are presence, not counts; one class against the rest.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace attend {
+
+/// Sparse examples, one after another: example i has entries [offsets[i], offsets[i + 1]).
+struct SparseRows {
+  std::vector<int64_t> offsets{0};
+  std::vector<int32_t> features;
+  std::vector<float> values;
+
+  int64_t size() const { return static_cast<int64_t>(offsets.size()) - 1; }
+};
+
+/// score[c] = biases[c] + sum over entries of value * weights[feature * classes + c].
+struct LinearScorer {
+  int64_t classes = 0;
+  std::vector<float> weights;
+  std::vector<float> biases;
+
+  /// The scores of one example, `[classes]`.
+  std::vector<float> score(const SparseRows& rows, int64_t row) const;
+};
+
+struct NaiveBayesSvmOptions {
+  double cost = 1.0;       ///< C of the SVM: weight of the loss against the norm, > 0
+  double smoothing = 1.0;  ///< added to every count of the naive-Bayes ratio, > 0
+  int64_t passes = 30;     ///< over the examples at most
+  uint64_t seed = 1;       ///< of the order in which examples are visited
+};
+
+/// Fits on the examples listed in `subset`; `labels` (of all rows) in [0, classes). Squared hinge loss,
+/// dual coordinate descent (Hsieh et al., ICML 2008). Deterministic; classes are solved in parallel.
+LinearScorer fit_naive_bayes_svm(const SparseRows& rows, std::span<const int64_t> labels,
+                                 std::span<const int64_t> subset, int64_t features, int64_t classes,
+                                 const NaiveBayesSvmOptions& options);
+
+/// Scores of every example by a scorer that was not fitted on it: `folds` fits, each on the examples
+/// outside one fold. `[rows, classes]`, row-major.
+std::vector<float> out_of_fold_scores(const SparseRows& rows, std::span<const int64_t> labels,
+                                      int64_t features, int64_t classes, int64_t folds,
+                                      const NaiveBayesSvmOptions& options);
+
+/// The factor by which to multiply scores so that their softmax has the smallest negative log
+/// likelihood (temperature scaling, Guo et al. 2017), by golden-section search in [0.01, 100].
+double calibrated_scale(std::span<const float> scores, std::span<const int64_t> labels,
+                        int64_t classes);
+
+}  // namespace attend

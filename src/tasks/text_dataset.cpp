@@ -1,0 +1,170 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include "text_dataset.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace attend {
+namespace {
+
+bool overlaps(const Span& a, const Span& b) { return a.begin < b.end && b.begin < a.end; }
+
+}  // namespace
+
+std::vector<float> ngram_values(const std::vector<NgramHit>& hits) {
+  std::vector<int32_t> features;
+  features.reserve(hits.size());
+  for (const NgramHit& hit : hits) features.push_back(hit.feature);
+  std::sort(features.begin(), features.end());
+  double distinct = 0;
+  for (size_t i = 0; i < features.size(); ++i) {
+    distinct += i == 0 || features[i] != features[i - 1] ? 1 : 0;
+  }
+  const double weight = 1 / std::sqrt(std::max(1.0, distinct));
+  std::vector<float> values;
+  values.reserve(hits.size());
+  for (const NgramHit& hit : hits) {
+    const auto range = std::equal_range(features.begin(), features.end(), hit.feature);
+    values.push_back(static_cast<float>(weight / static_cast<double>(range.second - range.first)));
+  }
+  return values;
+}
+
+std::string TextDataset::notice(int64_t row) const {
+  const TextExample& one = example(row);
+  if (one.left_out == 0) return "";
+  const size_t kept = one.encoding.ids.size();
+  return "the model reads the first " + std::to_string(kept) + " units; " +
+         std::to_string(one.left_out) + " after them are left out (text.max_length)";
+}
+
+std::shared_ptr<Dataset> TextDataset::subset(std::span<const int64_t> rows) const {
+  std::vector<TextExample> chosen;
+  chosen.reserve(rows.size());
+  for (const int64_t row : rows) chosen.push_back(example(row));
+  return std::make_shared<TextDataset>(
+      std::to_string(rows.size()) + " of the rows of " + description_, std::move(chosen));
+}
+
+TextExample TextEncoder::encode(const std::string& text) const {
+  TextExample example;
+  example.text = text;
+  example.encoding = tokenizer->encode(text);
+  Encoding& encoding = example.encoding;
+  std::string_view seen = text;
+  const auto limit = static_cast<size_t>(max_length);
+  if (encoding.ids.size() > limit) {
+    example.left_out = static_cast<int64_t>(encoding.ids.size() - limit);
+    encoding.ids.resize(limit);
+    encoding.spans.resize(limit);
+    seen = seen.substr(0, static_cast<size_t>(encoding.spans.back().end));
+  }
+  if (encoding.ids.empty()) {
+    encoding.ids.push_back(kUnknownId);
+    encoding.spans.push_back({0, static_cast<int64_t>(text.size())});
+  }
+  if (ngrams.size() > 0) example.ngrams = ngrams.extract(seen, encoding.spans);
+  return example;
+}
+
+TextExample TextEncoder::without_units(const TextExample& example, const std::vector<bool>& keep,
+                                       Removal removal) const {
+  TextExample result;
+  result.text = example.text;
+  result.label = example.label;
+  result.label_index = example.label_index;
+  const Encoding& old = example.encoding;
+  std::vector<int32_t> new_index(old.ids.size(), -1);
+  std::vector<Span> removed;
+  for (size_t i = 0; i < old.ids.size(); ++i) {
+    if (keep[i] || removal == Removal::kMask) {
+      new_index[i] = static_cast<int32_t>(result.encoding.ids.size());
+      result.encoding.ids.push_back(keep[i] ? old.ids[i] : kPaddingId);
+      result.encoding.spans.push_back(old.spans[i]);
+    }
+    if (!keep[i]) removed.push_back(old.spans[i]);
+  }
+  if (result.encoding.ids.empty()) {
+    result.encoding.ids.push_back(kPaddingId);
+    result.encoding.spans.push_back({0, 0});
+  }
+  if (ngrams.size() == 0) return result;
+
+  // The stored hits do not say how far their n-gram reaches, so it is looked up again in the text.
+  const auto end = static_cast<size_t>(old.spans.back().end);
+  for (const Ngram& ngram :
+       hashed_ngrams(ngrams.options(), std::string_view(example.text).substr(0, end))) {
+    const int32_t feature = ngrams.find(ngram.hash);
+    if (feature < 0) continue;
+    // Removed spans are in order: the first that ends after the n-gram's begin decides.
+    const auto next = std::partition_point(removed.begin(), removed.end(), [&](const Span& span) {
+      return span.end <= ngram.span.begin;
+    });
+    if (next != removed.end() && overlaps(*next, ngram.span)) continue;
+    const auto unit = std::partition_point(old.spans.begin(), old.spans.end(), [&](const Span& span) {
+      return span.end <= ngram.last.begin;
+    });
+    if (unit == old.spans.end()) continue;
+    const int32_t index = new_index[static_cast<size_t>(unit - old.spans.begin())];
+    if (index >= 0) result.ngrams.push_back({feature, index});
+  }
+  return result;
+}
+
+Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> rows) const {
+  const auto size = static_cast<int64_t>(rows.size());
+  int64_t longest = 1;
+  int64_t hits = 0;
+  bool gold = true;
+  size_t held_out = rows.empty() ? 0 : data.example(rows[0]).held_out_scores.size();
+  for (const int64_t row : rows) {
+    const TextExample& example = data.example(row);
+    longest = std::max(longest, static_cast<int64_t>(example.encoding.ids.size()));
+    hits += static_cast<int64_t>(example.ngrams.size());
+    gold = gold && example.label_index >= 0;
+    if (example.held_out_scores.size() != held_out) held_out = 0;
+  }
+  Batch batch;
+  batch.size = size;
+  torch::Tensor tokens = torch::full({size, longest}, kPaddingId, torch::kInt64);
+  torch::Tensor lengths = torch::empty({size}, torch::kInt64);
+  torch::Tensor targets = torch::empty({size}, torch::kInt64);
+  std::vector<int64_t> ids;
+  std::vector<int64_t> positions;
+  std::vector<float> values;
+  ids.reserve(static_cast<size_t>(hits));
+  positions.reserve(static_cast<size_t>(hits));
+  values.reserve(static_cast<size_t>(hits));
+  for (int64_t b = 0; b < size; ++b) {
+    const TextExample& example = data.example(rows[static_cast<size_t>(b)]);
+    std::copy(example.encoding.ids.begin(), example.encoding.ids.end(),
+              tokens.data_ptr<int64_t>() + b * longest);
+    lengths.data_ptr<int64_t>()[b] = static_cast<int64_t>(example.encoding.ids.size());
+    targets.data_ptr<int64_t>()[b] = example.label_index;
+    for (const NgramHit& hit : example.ngrams) {
+      ids.push_back(hit.feature);
+      positions.push_back(b * longest + hit.unit);
+    }
+    const auto weights = ngram_values(example.ngrams);
+    values.insert(values.end(), weights.begin(), weights.end());
+  }
+  batch.inputs["tokens"] = tokens;
+  batch.inputs["lengths"] = lengths;
+  if (ngrams.size() > 0) {
+    batch.inputs["ngram_ids"] = torch::tensor(ids, torch::kInt64);
+    batch.inputs["ngram_positions"] = torch::tensor(positions, torch::kInt64);
+    batch.inputs["ngram_values"] = torch::tensor(values, torch::kFloat32);
+  }
+  if (held_out > 0) {
+    torch::Tensor scores = torch::empty({size, static_cast<int64_t>(held_out)});
+    for (int64_t b = 0; b < size; ++b) {
+      const auto& one = data.example(rows[static_cast<size_t>(b)]).held_out_scores;
+      std::copy(one.begin(), one.end(), scores.data_ptr<float>() + b * scores.size(1));
+    }
+    batch.inputs["held_out_scores"] = scores;
+  }
+  if (gold) batch.targets = targets;
+  return batch;
+}
+
+}  // namespace attend

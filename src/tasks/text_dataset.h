@@ -1,0 +1,76 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+//
+// Encoded texts in memory, and how they become a batch.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "attend/data/ngrams.h"
+#include "attend/data/tokenizer.h"
+#include "attend/tasks/task.h"
+
+namespace attend {
+
+struct TextExample {
+  std::string text;
+  std::string label;        // empty without gold
+  int64_t label_index = -1;
+  Encoding encoding;        // at most max_length units
+  std::vector<NgramHit> ngrams;
+  int64_t left_out = 0;     // units beyond max_length
+  // Scores of the fitted wide term by a fit that did not see this example; training only.
+  std::vector<float> held_out_scores;
+};
+
+class TextDataset : public Dataset {
+ public:
+  TextDataset(std::string description, std::vector<TextExample> examples)
+      : description_(std::move(description)), examples_(std::move(examples)) {}
+
+  int64_t size() const override { return static_cast<int64_t>(examples_.size()); }
+  int64_t length(int64_t row) const override {
+    return static_cast<int64_t>(example(row).encoding.ids.size());
+  }
+  std::string input(int64_t row) const override { return example(row).text; }
+  std::string gold(int64_t row) const override { return example(row).label; }
+  std::string description() const override { return description_; }
+  std::string notice(int64_t row) const override;
+  std::shared_ptr<Dataset> subset(std::span<const int64_t> rows) const override;
+
+  const TextExample& example(int64_t row) const { return examples_[static_cast<size_t>(row)]; }
+  TextExample& example(int64_t row) { return examples_[static_cast<size_t>(row)]; }
+
+ private:
+  std::string description_;
+  std::vector<TextExample> examples_;
+};
+
+/// Each distinct n-gram of a text weighs 1 / sqrt(number of distinct ones), shared evenly among its
+/// occurrences: presence rather than counts, vectors of length 1.
+std::vector<float> ngram_values(const std::vector<NgramHit>& hits);
+
+/// Everything that turns a text into an example: fixed after training began.
+struct TextEncoder {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  NgramVocabulary ngrams;     // empty: no n-grams
+  int64_t max_length = 512;   // units; the rest is left out, and said so
+
+  /// Units and n-grams of `text`. An empty text becomes one unknown unit, since a model must see
+  /// something.
+  TextExample encode(const std::string& text) const;
+
+  /// `example` with only the units kept whose entry is true. N-grams that touch a removed unit go
+  /// with it. kMask puts the padding id, whose embedding is zero, in the unit's place.
+  TextExample without_units(const TextExample& example, const std::vector<bool>& keep,
+                            Removal removal) const;
+
+  /// Inputs "tokens" `[batch, length]`, "lengths" `[batch]`, and for n-grams "ngram_ids",
+  /// "ngram_positions", "ngram_values" `[total]`; "held_out_scores" `[batch, classes]` where all
+  /// have them; targets `[batch]` where all have gold.
+  Batch collate(const TextDataset& data, std::span<const int64_t> rows) const;
+};
+
+}  // namespace attend

@@ -1,0 +1,207 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include "attend/nn/encoder.h"
+
+#include <sstream>
+
+#include "testing.h"
+
+namespace attend {
+namespace {
+
+using testing::close;
+using testing::expect_usage_error;
+using testing::lengths_of;
+using testing::random;
+using testing::real;
+
+EncoderOptions small() {
+  EncoderOptions options{.layers = 2, .hidden = 8, .heads = 2};
+  options.attention.dropout = 0.2;
+  return options;
+}
+
+Encoder make(const EncoderOptions& options) {
+  torch::manual_seed(5);
+  Encoder encoder(options);
+  testing::randomise(encoder);
+  encoder->eval();
+  return encoder;
+}
+
+constexpr PositionKind kAllPositions[] = {PositionKind::kNone,       PositionKind::kLearned,
+                                          PositionKind::kSinusoidal, PositionKind::kRotary,
+                                          PositionKind::kAlibi,      PositionKind::kRelative};
+
+TEST(Encoder, BlockFollowsItsDefinition) {
+  for (const Activation activation : {Activation::kGelu, Activation::kSwiGlu}) {
+    EncoderOptions options = small();
+    options.layers = 1;
+    options.activation = activation;
+    options.positions = PositionKind::kNone;
+    options.final_norm = false;
+    auto encoder = make(options);
+    auto p = encoder->named_parameters();
+    const auto norm = [&](const std::string& name, const torch::Tensor& x) {
+      const torch::Tensor centred = x - x.mean(-1, true);
+      return centred / (centred * centred).mean(-1, true).add(1e-5).sqrt() * p[name + ".weight"] +
+             p[name + ".bias"];
+    };
+    const auto linear = [&](const std::string& name, const torch::Tensor& x) {
+      return torch::matmul(x, p[name + ".weight"].t()) + p[name + ".bias"];
+    };
+    MultiHeadAttention attention(options.resolved_attention());
+    attention->to(torch::kDouble);
+    attention->eval();
+    {
+      torch::NoGradGuard no_grad;
+      for (auto& entry : attention->named_parameters()) {
+        entry.value().copy_(p["block_0.attention." + entry.key()]);
+      }
+    }
+    const torch::Tensor x = random({2, 4, 8});
+    const torch::Tensor middle = x + attention->forward(norm("block_0.attention_norm", x)).output;
+    const torch::Tensor inner = norm("block_0.feed_forward_norm", middle);
+    const torch::Tensor up = linear("block_0.feed_forward.up", inner);
+    const torch::Tensor active =
+        activation == Activation::kGelu
+            ? up * 0.5 * (1 + torch::erf(up / std::sqrt(2.0)))
+            : up * torch::sigmoid(linear("block_0.feed_forward.gate", inner)) *
+                  linear("block_0.feed_forward.gate", inner);
+    const torch::Tensor expected = middle + linear("block_0.feed_forward.down", active);
+    EXPECT_TRUE(close(encoder->forward(x).hidden, expected));
+  }
+}
+
+TEST(Encoder, PaddingChangesNothing) {
+  for (const PositionKind positions : kAllPositions) {
+    for (const int64_t width : {0, 3}) {
+      EncoderOptions options = small();
+      options.positions = positions;
+      options.stem_width = width;
+      options.stem_depthwise = positions != PositionKind::kNone;
+      auto encoder = make(options);
+      torch::Tensor x = random({2, 6, 8});
+      const torch::Tensor lengths = lengths_of({6, 4});
+      const torch::Tensor before = encoder->forward(x, lengths).hidden;
+      x[1].narrow(0, 4, 2).fill_(1e3);
+      const torch::Tensor after = encoder->forward(x, lengths).hidden;
+      EXPECT_TRUE(close(before, after));
+      EXPECT_EQ(after[1].narrow(0, 4, 2).abs().max().item<double>(), 0);
+      const torch::Tensor alone = encoder->forward(x.narrow(0, 1, 1).narrow(1, 0, 4)).hidden;
+      EXPECT_TRUE(close(after[1].narrow(0, 0, 4), alone[0]));
+    }
+  }
+}
+
+TEST(Encoder, CausalIncludesTheStem) {
+  EncoderOptions options = small();
+  options.attention.causal = true;
+  options.stem_width = 3;
+  auto encoder = make(options);
+  torch::Tensor x = random({1, 6, 8});
+  const torch::Tensor before = encoder->forward(x).hidden;
+  x.narrow(1, 4, 2).fill_(5);
+  EXPECT_TRUE(close(before.narrow(1, 0, 4), encoder->forward(x).hidden.narrow(1, 0, 4)));
+}
+
+TEST(Encoder, StemIsAConvolution) {
+  EncoderOptions options = small();
+  options.stem_width = 3;
+  options.stem_depthwise = false;
+  torch::manual_seed(6);
+  ConvolutionStem stem(options);
+  testing::randomise(stem);
+  stem->eval();
+  const torch::Tensor weight = stem->named_parameters()["convolution.weight"];
+  const torch::Tensor bias = stem->named_parameters()["convolution.bias"];
+  const torch::Tensor x = random({1, 4, 8});
+  torch::Tensor expected = torch::zeros({1, 4, 8}, real());
+  for (int64_t place = 0; place < 4; ++place) {
+    torch::Tensor sum = bias.clone();
+    for (int64_t tap = 0; tap < 3; ++tap) {
+      const int64_t from = place + tap - 1;
+      if (from >= 0 && from < 4) sum = sum + torch::mv(weight.select(2, tap), x[0][from]);
+    }
+    expected[0][place] = (x[0][place] + torch::gelu(sum)).detach();
+  }
+  EXPECT_TRUE(close(stem->forward(x), expected));
+}
+
+TEST(Encoder, NoLayersIsTheIdentity) {
+  EncoderOptions options{.layers = 0, .hidden = 6, .positions = PositionKind::kNone};
+  auto encoder = make(options);
+  const torch::Tensor x = random({2, 3, 6});
+  EXPECT_TRUE(torch::equal(encoder->forward(x).hidden, x));
+  EXPECT_TRUE(encoder->parameters().empty());
+}
+
+TEST(Encoder, TraceComesBackForTheAskedLayers) {
+  EncoderOptions options = small();
+  options.layers = 3;
+  auto encoder = make(options);
+  const torch::Tensor x = random({2, 4, 8});
+  EXPECT_TRUE(encoder->forward(x).trace.layers.empty());
+  TraceRequest request;
+  request.layers = {2, 0};
+  request.statistics.weights = true;
+  request.statistics.entropy = true;
+  const Trace trace = encoder->forward(x, lengths_of({4, 2}), request).trace;
+  ASSERT_EQ(trace.layers.size(), 2u);
+  EXPECT_EQ(trace.layers[0].layer, 0);
+  EXPECT_EQ(trace.layers[1].label, "layer 2");
+  EXPECT_EQ(trace.find(1), nullptr);
+  ASSERT_NE(trace.find(2), nullptr);
+  EXPECT_EQ(trace.find(2)->weights.sizes(), torch::IntArrayRef({2, 2, 4, 4}));
+  EXPECT_EQ(trace.find(2)->entropy.sizes(), torch::IntArrayRef({2, 2, 4}));
+  EXPECT_TRUE(close(encoder->forward(x, {}, TraceRequest::all_weights()).hidden,
+                    encoder->forward(x).hidden));
+  request.layers = {3};
+  expect_usage_error([&] { encoder->forward(x, {}, request); }, {"layer 3", "3 layers"});
+}
+
+TEST(Encoder, Gradients) {
+  EncoderOptions options{.layers = 1, .hidden = 4, .heads = 2, .feed_forward = 3};
+  options.activation = Activation::kSwiGlu;
+  options.stem_width = 3;
+  auto encoder = make(options);
+  const torch::Tensor x = random({2, 3, 4});
+  std::vector<torch::Tensor> inputs = encoder->parameters();
+  inputs.push_back(x);
+  EXPECT_TRUE(testing::gradients_match(
+      [&] {
+        return encoder->forward(x, lengths_of({3, 2})).hidden;
+      },
+      inputs, 1e-5));
+}
+
+TEST(Encoder, DropoutOnlyInTrainingAndStateRoundTrip) {
+  auto encoder = make(small());
+  const torch::Tensor x = random({2, 4, 8});
+  EXPECT_TRUE(torch::equal(encoder->forward(x).hidden, encoder->forward(x).hidden));
+  encoder->train();
+  EXPECT_FALSE(close(encoder->forward(x).hidden, encoder->forward(x).hidden));
+  encoder->eval();
+  std::stringstream stored;
+  torch::save(encoder, stored);
+  Encoder other(small());
+  other->to(torch::kDouble);
+  other->eval();
+  torch::load(other, stored);
+  EXPECT_TRUE(torch::equal(encoder->forward(x).hidden, other->forward(x).hidden));
+}
+
+TEST(Encoder, BadOptionsSayWhatToDo) {
+  EncoderOptions options = small();
+  options.stem_width = 4;
+  expect_usage_error([&] { Encoder encoder(options); }, {"stem_width 4", "odd", "5"});
+  options = small();
+  options.layers = -1;
+  expect_usage_error([&] { Encoder encoder(options); }, {"layers is -1", "at least 0"});
+  options = small();
+  options.heads = 3;
+  expect_usage_error([&] { Encoder encoder(options); }, {"hidden 8", "heads 3"});
+  expect_usage_error([] { parse_activation("relu"); }, {"relu", "gelu, swiglu"});
+}
+
+}  // namespace
+}  // namespace attend

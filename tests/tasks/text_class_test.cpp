@@ -1,0 +1,203 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "attend/base/error.h"
+#include "attend/nn/weights.h"
+#include "attend/tasks/run_folder.h"
+#include "small_task.h"
+
+namespace attend {
+namespace {
+
+using nlohmann::json;
+using testing::TemporaryFolder;
+
+std::string error_of(const std::function<void()>& call, ExitCode code) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "no error";
+  return "";
+}
+
+class TextClass : public ::testing::Test {
+ protected:
+  void prepare(const json& settings = json::object(), const std::string& corpus = "") {
+    torch::manual_seed(1);
+    const std::string path =
+        folder_.write("train.tsv", corpus.empty() ? testing::marker_corpus(60, 1) : corpus);
+    config_ = merge_config(testing::small_config(*task_), settings, "test");
+    data_ = task_->prepare(config_, {path});
+    task_->before_training(*data_);
+    task_->model()->eval();
+  }
+
+  torch::Tensor scores(const Dataset& data, const std::vector<int64_t>& rows) {
+    torch::NoGradGuard no_grad;
+    return task_->forward(task_->collate(data, rows), {}).scores;
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<Task> task_ = make_task("text-class");
+  json config_;
+  std::shared_ptr<Dataset> data_;
+};
+
+const json kWide = {{"model", {{"wide", "fitted"}}},
+                    {"text", {{"ngrams", {{"word_max", 2}, {"min_count", 1}}}}}};
+
+TEST_F(TextClass, ABatchEqualsItsExamplesOneByOne) {
+  for (const char* pooling : {"attention", "mean", "cls", "max"}) {
+    prepare(merge_config(config_.is_null() ? task_->default_config() : config_, json::object(), ""));
+    task_ = make_task("text-class");
+    prepare({{"model", {{"pooling", pooling}}}});
+    const auto together = scores(*data_, {0, 1, 2, 3, 4});
+    for (int64_t row = 0; row < 5; ++row) {
+      EXPECT_TRUE(torch::allclose(together[row], scores(*data_, {row})[0], 1e-4, 1e-6)) << pooling;
+    }
+  }
+}
+
+TEST_F(TextClass, RunFolderGivesTheSameScoresBack) {
+  for (const json& settings : {json::object(), kWide}) {
+    task_ = make_task("text-class");
+    prepare(settings);
+    const auto before = scores(*data_, {0, 1, 2});
+    const auto run_folder = folder_ / "run";
+    write_run(run_folder, config_, {{"status", "done"}}, *task_);
+    save_tensors(run_folder / "model.safetensors", named_tensors(*task_->model()));
+    const Run run = load_run(run_folder);
+    const auto again = run.task->read((folder_ / "train.tsv").string(), true);
+    torch::NoGradGuard no_grad;
+    const std::vector<int64_t> rows = {0, 1, 2};
+    EXPECT_TRUE(torch::equal(before, run.task->forward(run.task->collate(*again, rows), {}).scores));
+    EXPECT_EQ(fingerprint(*again), fingerprint(*data_));
+  }
+}
+
+TEST_F(TextClass, FittedWideTermAloneSeparatesTheMarkers) {
+  prepare(kWide);
+  const auto predictions = task_->predict({scores(*data_, {0, 1, 2, 3, 4, 5, 6, 7}), {}, {}}, 1);
+  for (int64_t row = 0; row < 8; ++row) {
+    EXPECT_EQ(predictions[static_cast<size_t>(row)][0].label, data_->gold(row));
+  }
+}
+
+TEST_F(TextClass, AdditiveContributionsAreExact) {
+  prepare(kWide);
+  torch::NoGradGuard no_grad;
+  const std::vector<int64_t> rows = {0, 1};
+  Batch batch = task_->collate(*data_, rows);
+  const auto all = task_->forward(batch, {}).scores;
+  const auto direct = task_->additive_contributions(batch).sum(1);
+  batch.inputs.erase("ngram_ids");
+  const auto rest = task_->forward(batch, {}).scores;
+  EXPECT_TRUE(torch::allclose(all, rest + direct, 1e-4, 1e-5));
+}
+
+TEST_F(TextClass, KeepingEveryUnitChangesNothing) {
+  prepare(kWide);
+  const auto units = task_->units(*data_, 0).size();
+  for (const Removal removal : {Removal::kDelete, Removal::kMask}) {
+    const auto same = task_->without_units(*data_, 0, {std::vector<bool>(units, true)}, removal);
+    EXPECT_TRUE(torch::equal(scores(*same, {0}), scores(*data_, {0})));
+  }
+}
+
+TEST_F(TextClass, DeletingAUnitEqualsTheTextWithoutIt) {
+  // Unigrams only: no n-gram may reach across the gap.
+  prepare({{"model", {{"wide", "fitted"}}},
+           {"text", {{"ngrams", {{"word_max", 1}, {"min_count", 1}}}}}},
+          "A\talpha sun hill\nB\tbeta sun tree\nA\talpha hill\nB\tbeta tree\n");
+  const auto gone = task_->without_units(*data_, 0, {{true, false, true}}, Removal::kDelete);
+  EXPECT_TRUE(torch::allclose(scores(*gone, {0}), scores(*data_, {2}), 1e-5, 1e-6));
+  const auto nothing = task_->without_units(*data_, 0, {{false, false, false}}, Removal::kDelete);
+  EXPECT_TRUE(torch::isfinite(scores(*nothing, {0})).all().item<bool>());
+}
+
+TEST_F(TextClass, AnEmptyTextStillHasAnAnswer) {
+  prepare(kWide);
+  for (const char* text : {"", " ", "\t", "unheard-of", "😀"}) {
+    const auto data = task_->from_inputs({text});
+    EXPECT_TRUE(torch::isfinite(scores(*data, {0})).all().item<bool>()) << text;
+  }
+}
+
+TEST_F(TextClass, TruncationIsAnnounced) {
+  prepare({{"text", {{"max_length", 3}}}});
+  const auto data = task_->from_inputs({"one day the sun went", "one day"});
+  EXPECT_NE(data->notice(0).find("first 3 units"), std::string::npos) << data->notice(0);
+  EXPECT_EQ(data->notice(1), "");
+}
+
+TEST_F(TextClass, LabelNumbersGetTheirNamesAlsoInAMovedRun) {
+  const std::string names = folder_.write("labels.txt", "bad\ngood\n");
+  prepare({{"data", {{"label_names", names}}}}, "0\talpha\n1\tbeta\n0\talpha x\n1\tbeta y\n");
+  EXPECT_EQ(data_->gold(1), "good");
+  const auto run_folder = folder_ / "run";
+  write_run(run_folder, config_, {}, *task_);
+  save_tensors(run_folder / "model.safetensors", named_tensors(*task_->model()));
+  std::filesystem::remove(names);
+  const Run run = load_run(run_folder);
+  EXPECT_EQ(run.task->read((folder_ / "train.tsv").string(), true)->gold(1), "good");
+}
+
+TEST_F(TextClass, SaysWhatIsWrongWithLabels) {
+  EXPECT_NE(error_of([&] { prepare({}, "A\tone\nA\ttwo\n"); }, ExitCode::kData)
+                .find("at least two classes"),
+            std::string::npos);
+  task_ = make_task("text-class");
+  prepare();
+  const std::string dev = folder_.write("dev.tsv", "A\tone day\nD\ttwo days\n");
+  const std::string error = error_of([&] { task_->read(dev, true); }, ExitCode::kData);
+  EXPECT_NE(error.find("dev.tsv:2"), std::string::npos) << error;
+  EXPECT_NE(error.find("\"D\""), std::string::npos) << error;
+}
+
+TEST_F(TextClass, UnknownTargetListsTheOutputs) {
+  prepare();
+  const TaskOutput output{scores(*data_, {0}), {}, {}};
+  const std::string error =
+      error_of([&] { task_->target_scores(output, "Z"); }, ExitCode::kUsage);
+  EXPECT_NE(error.find("A, B, C"), std::string::npos) << error;
+}
+
+TEST_F(TextClass, LossIsCrossEntropy) {
+  prepare();
+  const std::vector<int64_t> rows = {0, 1, 2};
+  const Batch batch = task_->collate(*data_, rows);
+  const auto output = task_->forward(batch, {});
+  const auto log_p = torch::log_softmax(output.scores.to(torch::kFloat64), 1);
+  const double expected = -log_p.gather(1, batch.targets.unsqueeze(1)).mean().item<double>();
+  EXPECT_NEAR(task_->loss(output, batch, {}).item<double>(), expected, 1e-5);
+  // Smoothing by s: (1 - s) of the loss above and s of the mean over all classes.
+  const double spread = -log_p.mean().item<double>();
+  EXPECT_NEAR(task_->loss(output, batch, {0.3, {}}).item<double>(), 0.7 * expected + 0.3 * spread,
+              1e-5);
+}
+
+TEST(RunFolder, RefusesWhatIsNotItsOwn) {
+  TemporaryFolder folder;
+  EXPECT_NE(error_of([&] { load_run(folder / "none"); }, ExitCode::kModel).find("no such run folder"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { load_run(folder.path()); }, ExitCode::kModel).find("not a run folder"),
+            std::string::npos);
+  const auto attend_json = [&](const std::string& text) {
+    folder.write("attend.json", text);
+    return error_of([&] { load_run(folder.path()); }, ExitCode::kModel);
+  };
+  EXPECT_NE(attend_json("{").find("not a JSON object"), std::string::npos);
+  EXPECT_NE(attend_json("{}").find("\"format\" is missing"), std::string::npos);
+  EXPECT_NE(attend_json(R"({"format": 99, "task": "text-class"})").find("newer than this program"),
+            std::string::npos);
+  EXPECT_NE(attend_json(R"({"format": 1, "task": "paint"})").find("unknown task \"paint\""),
+            std::string::npos);
+  EXPECT_NE(attend_json(R"({"format": 1, "task": "text-class"})").find("config.json: missing"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace attend
