@@ -16,6 +16,7 @@ install(TARGETS ${attend_layers} attend-everything EXPORT attendTargets
 install(EXPORT attendTargets NAMESPACE attend:: DESTINATION ${attend_package_dir})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/attend DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(TARGET attend)
+  install(TARGETS attend-subword LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(TARGETS attend RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 

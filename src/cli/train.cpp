@@ -78,15 +78,6 @@ json resolve_config(const TrainFlags& flags) {
   return config;
 }
 
-// The task's part of a configuration: what its default_config names.
-json task_config(const Task& task, const json& config) {
-  json part = task.default_config();
-  for (auto& [section, values] : part.items()) {
-    for (auto& [key, value] : values.items()) value = config.at(section).at(key);
-  }
-  return part;
-}
-
 struct Examples {
   std::shared_ptr<Dataset> train;
   std::shared_ptr<Dataset> dev;
@@ -107,7 +98,7 @@ Examples read_examples(Task& task, const json& config) {
   // The model's first weights are drawn inside prepare, so the seed must stand before it.
   torch::manual_seed(static_cast<uint64_t>(seed));
   Examples examples;
-  examples.train = task.prepare(task_config(task, config), train_paths);
+  examples.train = task.prepare(settings_of(task.default_config(), config), train_paths);
   if (!dev_paths.empty()) {
     examples.dev = task.read(dev_paths[0], /*with_gold=*/true);
     return examples;

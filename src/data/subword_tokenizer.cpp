@@ -2,15 +2,13 @@
 //
 // SentencePiece. Its own normaliser (NFKC, case folding) is stored in the model, so that spm.model
 // means the same elsewhere; it also keeps the byte offsets into the original text.
-#include <sentencepiece_processor.h>
-#include <sentencepiece_trainer.h>
-
 #include <algorithm>
 #include <cassert>
 
 #include "attend/base/error.h"
 #include "attend/base/file.h"
 #include "attend/data/unicode.h"
+#include "subword_engine.h"
 #include "tokenizer_kinds.h"
 #include "utf8.h"
 
@@ -34,11 +32,10 @@ class SubwordTokenizer final : public Tokenizer {
       return model_error(what + ": " + why + "; restore the file or train again");
     };
     if (model_.empty()) throw fail("empty file");
-    if (const auto status = processor_.LoadFromSerializedProto(model_); !status.ok())
-      throw fail("not a SentencePiece model");
+    if (!engine_->load(model_).empty()) throw fail("not a SentencePiece model");
     if (vocab_size() < kSpecialCount) throw fail("fewer entries than the five special tokens");
     for (int i = 0; i < kSpecialCount; ++i)
-      if (processor_.IdToPiece(i) != kSpecialTokens[static_cast<size_t>(i)])
+      if (engine_->piece(i) != kSpecialTokens[static_cast<size_t>(i)])
         throw fail("entry " + std::to_string(i) + " must be " +
                    std::string(kSpecialTokens[static_cast<size_t>(i)]) +
                    ": not a model that attend trained");
@@ -61,19 +58,19 @@ class SubwordTokenizer final : public Tokenizer {
       if (id >= kSpecialCount) pieces.push_back(static_cast<int>(id));
     }
     std::string text;
-    if (!processor_.Decode(pieces, &text).ok()) return {};
+    if (!engine_->decode(pieces, text).empty()) return {};
     return text;
   }
 
-  int64_t vocab_size() const override { return processor_.GetPieceSize(); }
+  int64_t vocab_size() const override { return engine_->size(); }
 
   std::string token_text(int64_t id) const override {
     assert(0 <= id && id < vocab_size());
-    return processor_.IdToPiece(static_cast<int>(id));
+    return engine_->piece(static_cast<int>(id));
   }
 
   std::optional<int64_t> find(std::string_view token) const override {
-    const int id = processor_.PieceToId(token);
+    const int id = engine_->find(token);
     if (id == kUnknownId && token != kSpecialTokens[kUnknownId]) return std::nullopt;
     return id;
   }
@@ -110,15 +107,16 @@ class SubwordTokenizer final : public Tokenizer {
       }
     }
     const std::string_view input = clean ? stretch : std::string_view(repaired);
-    sentencepiece::ImmutableSentencePieceText result;
-    if (const auto status = processor_.Encode(input, result.mutable_proto()); !status.ok())
-      throw data_error("a text cannot be cut into subwords: " + status.ToString());
+    std::vector<SubwordPiece> pieces;
+    if (const std::string why = engine_->encode(input, pieces); !why.empty())
+      throw data_error("a text cannot be cut into subwords: " + why);
 
     int64_t previous = base;
-    for (const auto& piece : result.pieces()) {
-      std::string_view surface = input.substr(piece.begin(), piece.end() - piece.begin());
+    for (const SubwordPiece& piece : pieces) {
+      std::string_view surface = input.substr(
+          static_cast<size_t>(piece.begin), static_cast<size_t>(piece.end - piece.begin));
       const std::string_view inner = trim(surface);
-      Span span{piece.begin(), piece.begin()};
+      Span span{piece.begin, piece.begin};
       if (!inner.empty()) {
         span.begin = inner.data() - input.data();
         span.end = span.begin + static_cast<int64_t>(inner.size());
@@ -135,26 +133,13 @@ class SubwordTokenizer final : public Tokenizer {
       span.begin = std::max(span.begin + base, previous);
       span.end = std::max(span.end + base, span.begin);
       previous = span.end;
-      encoding.ids.push_back(static_cast<int64_t>(piece.id()));
+      encoding.ids.push_back(piece.id);
       encoding.spans.push_back(span);
     }
   }
 
   std::string model_;
-  sentencepiece::SentencePieceProcessor processor_;
-};
-
-class Sentences final : public sentencepiece::SentenceIterator {
- public:
-  explicit Sentences(std::vector<std::string> sentences) : sentences_(std::move(sentences)) {}
-  bool done() const override { return at_ >= sentences_.size(); }
-  void Next() override { ++at_; }
-  const std::string& value() const override { return sentences_[at_]; }
-  sentencepiece::util::Status status() const override { return {}; }
-
- private:
-  std::vector<std::string> sentences_;
-  size_t at_ = 0;
+  std::unique_ptr<SubwordEngine> engine_ = make_subword_engine();
 };
 
 std::vector<std::string> training_sentences(std::span<const std::string> texts) {
@@ -183,7 +168,7 @@ std::vector<std::string> training_sentences(std::span<const std::string> texts) 
 
 std::unique_ptr<Tokenizer> train_subwords(const TokenizerOptions& options,
                                           std::span<const std::string> texts) {
-  std::vector<std::string> sentences = training_sentences(texts);
+  const std::vector<std::string> sentences = training_sentences(texts);
   if (sentences.empty())
     throw data_error("no text to learn subwords from: every row is empty; check the text column");
   const char* rule = options.fold_case   ? "nmt_nfkc_cf"
@@ -193,8 +178,7 @@ std::unique_ptr<Tokenizer> train_subwords(const TokenizerOptions& options,
     return std::string(kSpecialTokens[static_cast<size_t>(id)]);
   };
   std::string model;
-  Sentences iterator(std::move(sentences));
-  const auto status = sentencepiece::SentencePieceTrainer::Train(
+  const std::string why = make_subword_engine()->train(
       {{"model_type", "unigram"},
        {"vocab_size", std::to_string(options.max_vocabulary)},
        {"hard_vocab_limit", "false"},  // a small file gives a smaller vocabulary
@@ -211,10 +195,10 @@ std::unique_ptr<Tokenizer> train_subwords(const TokenizerOptions& options,
         special(kMaskId) + "," + special(kClassifyId) + "," + special(kSeparatorId)},
        {"num_threads", "2"},  // fixed: the sums, and so the pieces, depend on it
        {"minloglevel", "2"}},
-      &iterator, &model);
-  if (!status.ok())
+      sentences, model);
+  if (!why.empty())
     throw data_error("cannot learn " + std::to_string(options.max_vocabulary) +
-                     " subwords from this text: " + status.ToString() +
+                     " subwords from this text: " + why +
                      "; give more text, another vocabulary size, or use the kind mixed");
   return std::make_unique<SubwordTokenizer>(options, std::move(model), "the trained subword model");
 }

@@ -75,6 +75,15 @@ json merge_config(const json& defaults, const json& overrides, const std::string
   return result;
 }
 
+json settings_of(const json& defaults, const json& config) {
+  if (!defaults.is_object() || !config.is_object()) return config;
+  json result = defaults;
+  for (auto& [key, value] : result.items()) {
+    if (config.contains(key)) value = settings_of(value, config.at(key));
+  }
+  return result;
+}
+
 json parse_setting(const std::string& setting) {
   const size_t equals = setting.find('=');
   if (equals == std::string::npos || equals == 0) {

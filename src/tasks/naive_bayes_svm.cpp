@@ -41,9 +41,35 @@ std::vector<float> log_count_ratio(const Problem& problem, int64_t positive) {
   return ratio;
 }
 
-/// Weights (already multiplied by the ratio) and bias of `positive` against the rest.
-std::pair<std::vector<float>, float> solve(const Problem& problem, int64_t positive) {
-  const std::vector<float> ratio = log_count_ratio(problem, positive);
+// log((1 + N) / (1 + df)) + 1 per feature, over its mean on the entries, so that the scaled examples
+// keep a length of about 1 and the cost its meaning.
+std::vector<float> inverse_document_frequency(const Problem& problem) {
+  std::vector<double> frequency(static_cast<size_t>(problem.features), 0.0);
+  for (const int64_t row : problem.subset) {
+    const auto index = static_cast<size_t>(row);
+    for (int64_t e = problem.rows.offsets[index]; e < problem.rows.offsets[index + 1]; ++e) {
+      frequency[static_cast<size_t>(problem.rows.features[static_cast<size_t>(e)])] += 1;
+    }
+  }
+  const auto examples = static_cast<double>(problem.subset.size());
+  std::vector<float> idf(frequency.size());
+  double sum = 0;
+  double entries = 0;
+  for (size_t f = 0; f < idf.size(); ++f) {
+    const double value = std::log((1 + examples) / (1 + frequency[f])) + 1;
+    idf[f] = static_cast<float>(value);
+    sum += value * value * frequency[f];
+    entries += frequency[f];
+  }
+  const auto mean = static_cast<float>(std::sqrt(sum / std::max(1.0, entries)));
+  for (float& value : idf) value /= mean;
+  return idf;
+}
+
+/// Weights (already multiplied by `ratio`, the scale of each feature) and bias of `positive` against
+/// the rest.
+std::pair<std::vector<float>, float> solve(const Problem& problem, int64_t positive,
+                                           const std::vector<float>& ratio) {
   const auto& rows = problem.rows;
   const size_t count = problem.subset.size();
   // Values with the ratio multiplied in, in the order of the subset, so that the inner loop streams.
@@ -102,6 +128,15 @@ std::pair<std::vector<float>, float> solve(const Problem& problem, int64_t posit
   return {std::move(weights), bias};
 }
 
+/// The solution, or the mean of the two solutions that `with_idf` asks for.
+std::pair<std::vector<float>, float> solve_class(const Problem& problem, int64_t positive) {
+  auto [weights, bias] = solve(problem, positive, log_count_ratio(problem, positive));
+  if (!problem.options.with_idf) return {std::move(weights), bias};
+  const auto [second, second_bias] = solve(problem, positive, inverse_document_frequency(problem));
+  for (size_t f = 0; f < weights.size(); ++f) weights[f] = (weights[f] + second[f]) / 2;
+  return {std::move(weights), (bias + second_bias) / 2};
+}
+
 }  // namespace
 
 std::vector<float> LinearScorer::score(const SparseRows& rows, int64_t row) const {
@@ -134,14 +169,14 @@ LinearScorer fit_naive_bayes_svm(const SparseRows& rows, std::span<const int64_t
   };
   if (classes == 2) {
     // One solve serves both: the score of one class is that of the other with its sign turned.
-    const auto [weights, bias] = solve(problem, 1);
+    const auto [weights, bias] = solve_class(problem, 1);
     store(0, weights, bias, -0.5F);
     store(1, weights, bias, 0.5F);
     return scorer;
   }
 #pragma omp parallel for schedule(dynamic)
   for (int64_t c = 0; c < classes; ++c) {
-    const auto [weights, bias] = solve(problem, c);
+    const auto [weights, bias] = solve_class(problem, c);
     store(c, weights, bias, 1.0F);
   }
   return scorer;
@@ -150,22 +185,26 @@ LinearScorer fit_naive_bayes_svm(const SparseRows& rows, std::span<const int64_t
 std::vector<float> out_of_fold_scores(const SparseRows& rows, std::span<const int64_t> labels,
                                       int64_t features, int64_t classes, int64_t folds,
                                       const NaiveBayesSvmOptions& options) {
+  // Neighbouring rows may be parts of one text, so folds are made of blocks of neighbours: a row whose
+  // sister was fitted is not held out.
   const int64_t count = rows.size();
-  std::vector<int64_t> order(static_cast<size_t>(count));
-  std::iota(order.begin(), order.end(), int64_t{0});
+  const int64_t block = std::max<int64_t>(1, count / (folds * 20));
+  std::vector<int64_t> fold_of_block;
+  for (int64_t b = 0; b * block < count; ++b) fold_of_block.push_back(b % folds);
   Random random(options.seed);
-  random.shuffle(std::span<int64_t>(order));
+  random.shuffle(std::span<int64_t>(fold_of_block));
   std::vector<float> scores(static_cast<size_t>(count * classes));
 #pragma omp parallel for schedule(dynamic)
   for (int64_t fold = 0; fold < folds; ++fold) {
     std::vector<int64_t> inside;
-    for (int64_t i = 0; i < count; ++i) {
-      if (i % folds != fold) inside.push_back(order[static_cast<size_t>(i)]);
+    std::vector<int64_t> outside;
+    for (int64_t row = 0; row < count; ++row) {
+      const bool held_out = fold_of_block[static_cast<size_t>(row / block)] == fold;
+      (held_out ? outside : inside).push_back(row);
     }
     const LinearScorer scorer =
         fit_naive_bayes_svm(rows, labels, inside, features, classes, options);
-    for (int64_t i = fold; i < count; i += folds) {
-      const int64_t row = order[static_cast<size_t>(i)];
+    for (const int64_t row : outside) {
       const auto values = scorer.score(rows, row);
       std::copy(values.begin(), values.end(), scores.begin() + row * classes);
     }

@@ -33,6 +33,8 @@ struct LinearScorer {
 struct NaiveBayesSvmOptions {
   double cost = 1.0;       ///< C of the SVM: weight of the loss against the norm, > 0
   double smoothing = 1.0;  ///< added to every count of the naive-Bayes ratio, > 0
+  bool with_idf = false;   ///< average with a second SVM whose features are scaled by their inverse
+                           ///< document frequency instead; the two err on different texts
   int64_t passes = 30;     ///< over the examples at most
   uint64_t seed = 1;       ///< of the order in which examples are visited
 };
@@ -44,7 +46,7 @@ LinearScorer fit_naive_bayes_svm(const SparseRows& rows, std::span<const int64_t
                                  const NaiveBayesSvmOptions& options);
 
 /// Scores of every example by a scorer that was not fitted on it: `folds` fits, each on the examples
-/// outside one fold. `[rows, classes]`, row-major.
+/// outside one fold; folds keep neighbouring rows together. `[rows, classes]`, row-major.
 std::vector<float> out_of_fold_scores(const SparseRows& rows, std::span<const int64_t> labels,
                                       int64_t features, int64_t classes, int64_t folds,
                                       const NaiveBayesSvmOptions& options);

@@ -69,20 +69,13 @@ Run load_run(const std::filesystem::path& folder, bool weights) {
   } catch (const Error& error) {
     throw model_error(origin + ": " + error.what());
   }
-  const std::string config_origin = (folder / "config.json").string();
   run.config = read_json(folder / "config.json");
   try {
-    // config.json also holds the trainer's section, which is none of the task's business.
-    const json defaults = run.task->default_config();
-    json settings = json::object();
-    for (const auto& [section, value] : run.config.items()) {
-      if (defaults.contains(section)) settings[section] = value;
-    }
-    run.task->load(merge_config(defaults, settings, config_origin),
+    run.task->load(settings_of(run.task->default_config(), run.config),
                    config_value<json>(run.info, "task_state", origin), folder);
   } catch (const Error& error) {
     if (error.code() == ExitCode::kModel) throw;
-    throw model_error(config_origin + ": " + error.what());
+    throw model_error((folder / "config.json").string() + ": " + error.what());
   }
   if (weights) {
     const auto path = folder / "model.safetensors";

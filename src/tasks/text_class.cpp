@@ -121,6 +121,9 @@ json TextClassTask::default_config() const {
         {"wide", "fitted"},       // how n-grams add to the logits: "fitted" before training, "joint"
                                   // with the rest, or "none"
         {"wide_cost", 1.0},       // of the fitted one: C of its SVM
+        {"wide_idf", false},      // of the fitted one: average with a tf-idf SVM
+        {"wide_in_loss", true},   // of the fitted one: the rest learns what it does not know; false:
+                                  // the rest learns alone and the two are added
         {"ngram_deep", false},    // each n-gram adds to the embedding of its unit
         {"ngram_dropout", 0.0}}}};
 }
@@ -253,6 +256,7 @@ void TextClassTask::before_training(Dataset& train) {
   auto& data = dynamic_cast<TextDataset&>(train);
   NaiveBayesSvmOptions options;
   options.cost = setting<double>(config_, "model", "wide_cost");
+  options.with_idf = setting<bool>(config_, "model", "wide_idf");
   if (!(options.cost > 0)) throw usage_error("model.wide_cost must be above 0");
   const SparseRows rows = sparse_rows(data);
   std::vector<int64_t> labels;
@@ -267,10 +271,11 @@ void TextClassTask::before_training(Dataset& train) {
   const std::vector<float> held_out =
       out_of_fold_scores(rows, labels, features, classes, kFolds, options);
   const double scale = calibrated_scale(held_out, labels, classes);
+  const float in_loss = setting<bool>(config_, "model", "wide_in_loss") ? 1.0F : 0.0F;
   for (int64_t row = 0; row < data.size(); ++row) {
     auto& scores = data.example(row).held_out_scores;
     scores.assign(held_out.begin() + row * classes, held_out.begin() + (row + 1) * classes);
-    for (float& score : scores) score *= static_cast<float>(scale);
+    for (float& score : scores) score *= in_loss * static_cast<float>(scale);
   }
   const LinearScorer scorer = fit_naive_bayes_svm(rows, labels, all, features, classes, options);
   model_->set_wide(torch::tensor(scorer.weights).view({features, classes}),

@@ -1,6 +1,8 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/nn/multi_head_attention.h"
 
+#include <torch/serialize.h>
+
 #include <sstream>
 
 #include "attend/nn/attention_function.h"

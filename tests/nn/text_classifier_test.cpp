@@ -1,6 +1,9 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/nn/text_classifier.h"
 
+#include <torch/optim.h>
+#include <torch/serialize.h>
+
 #include <sstream>
 
 #include "testing.h"

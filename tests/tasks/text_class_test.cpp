@@ -69,7 +69,7 @@ TEST_F(TextClass, RunFolderGivesTheSameScoresBack) {
     const auto run_folder = folder_ / "run";
     write_run(run_folder, config_, {{"status", "done"}}, *task_);
     save_tensors(run_folder / "model.safetensors", named_tensors(*task_->model()));
-    const Run run = load_run(run_folder);
+    const attend::Run run = load_run(run_folder);
     const auto again = run.task->read((folder_ / "train.tsv").string(), true);
     torch::NoGradGuard no_grad;
     const std::vector<int64_t> rows = {0, 1, 2};
@@ -141,7 +141,7 @@ TEST_F(TextClass, LabelNumbersGetTheirNamesAlsoInAMovedRun) {
   write_run(run_folder, config_, {}, *task_);
   save_tensors(run_folder / "model.safetensors", named_tensors(*task_->model()));
   std::filesystem::remove(names);
-  const Run run = load_run(run_folder);
+  const attend::Run run = load_run(run_folder);
   EXPECT_EQ(run.task->read((folder_ / "train.tsv").string(), true)->gold(1), "good");
 }
 

@@ -15,6 +15,10 @@ namespace attend {
 nlohmann::json merge_config(const nlohmann::json& defaults, const nlohmann::json& overrides,
                             const std::string& origin);
 
+/// `defaults` with the values that `config` has for its keys, at any depth; everything else of `config`
+/// is left out. How a part takes its settings out of a larger configuration.
+nlohmann::json settings_of(const nlohmann::json& defaults, const nlohmann::json& config);
+
 /// Turns "train.learning_rate=1e-3" into {"train": {"learning_rate": 0.001}}. A value that is not JSON
 /// is taken as text. Throws Error(kUsage) if there is no '='.
 nlohmann::json parse_setting(const std::string& setting);
