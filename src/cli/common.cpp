@@ -22,8 +22,8 @@ std::string& stored_command_line() {
 
 std::string shell_quoted(const std::string& word) {
   const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || std::string_view("-_./=,:+@%").find(static_cast<char>(c)) !=
-                                       std::string_view::npos;
+    return std::isalnum(c) != 0 ||
+           std::string_view("-_./=,:+@%").find(static_cast<char>(c)) != std::string_view::npos;
   });
   if (plain) return word;
   std::string quoted = "'";
@@ -90,7 +90,8 @@ void InputFlags::add_to(CLI::App& verb) {
   verb.add_option("INPUT", inputs,
                   "Text, a file in the format the run was trained on, or - for standard input "
                   "(one text per line)");
-  verb.add_option("--text", texts, "Text, even if it looks like a file name")->allow_extra_args(false);
+  verb.add_option("--text", texts, "Text, even if it looks like a file name")
+      ->allow_extra_args(false);
   verb.add_flag("--lines", lines, "Every line of a file is one text, without labels");
 }
 
@@ -106,7 +107,8 @@ std::vector<InputSet> read_inputs(const InputFlags& flags, const Task& task) {
                                   : task.read(input, /*with_gold=*/false),
                       false});
     } else if (looks_like_file_name(input)) {
-      throw data_error(input + ": no such file; if it is a text, give it as --text '" + input + "'");
+      throw data_error(input + ": no such file; if it is a text, give it as --text '" + input +
+                       "'");
     } else {
       typed.push_back(input);
     }

@@ -49,8 +49,8 @@ struct InputSet {
   bool typed = false;  ///< all of them were typed on the command line
 };
 
-/// Reads what the flags name. Something that looks like a file name (has a path or a known ending) but
-/// does not exist is an Error(kData), not a text.
+/// Reads what the flags name. Something that looks like a file name (has a path or a known ending)
+/// but does not exist is an Error(kData), not a text.
 std::vector<InputSet> read_inputs(const InputFlags& flags, const Task& task);
 
 /// For verbs that show one input: the first of them; says so on stderr if there are more.

@@ -28,8 +28,7 @@ void check(const CheckFlags& flags) {
   options.label_column = flags.label_column;
   options.label_names = flags.label_names;
   options.require_labels = false;
-  const DataReport report =
-      check_data(flags.train, {flags.dev.begin(), flags.dev.end()}, options);
+  const DataReport report = check_data(flags.train, {flags.dev.begin(), flags.dev.end()}, options);
   write_output({}, flags.json ? to_json(report).dump(2) + "\n" : to_text(report));
   if (flags.strict && !report.clean()) {
     throw Error(ExitCode::kCheck, flags.train + ": " + std::to_string(report.warnings.size()) +

@@ -74,8 +74,8 @@ double matrix_rate(int threads) {
   return best;
 }
 
-/// Multi-head attention in float against the same weights in double: largest difference, relative to
-/// the largest output. Float rounding alone gives about 1e-6.
+/// Multi-head attention in float against the same weights in double: largest difference, relative
+/// to the largest output. Float rounding alone gives about 1e-6.
 double attention_error() {
   torch::NoGradGuard no_grad;
   AttentionOptions options;
@@ -162,8 +162,9 @@ void doctor(bool as_json) {
     write_output({}, text);
   }
   if (found["self_test"] != "passed") {
-    throw Error(ExitCode::kCheck, "self-test failed: attention in float differs from double by more "
-                                  "than 1e-5; check the LibTorch and BLAS installation");
+    throw Error(ExitCode::kCheck,
+                "self-test failed: attention in float differs from double by more "
+                "than 1e-5; check the LibTorch and BLAS installation");
   }
 }
 

@@ -40,9 +40,9 @@ std::string for_person(const json& result) {
   std::string text = result.at("data").get<std::string>() + "\n";
   for (const auto& [name, value] : result.at("metrics").items()) {
     const auto& interval = result.at("intervals").at(name);
-    text += fmt::format("{:<12} {:.4f}   95 % interval {:.4f} to {:.4f}\n", name,
-                        value.get<double>(), interval.at(0).get<double>(),
-                        interval.at(1).get<double>());
+    text +=
+        fmt::format("{:<12} {:.4f}   95 % interval {:.4f} to {:.4f}\n", name, value.get<double>(),
+                    interval.at(0).get<double>(), interval.at(1).get<double>());
   }
   const json classes = result.at("details").value("classes", json::array());
   if (!classes.empty()) text += "\nprecision  recall     F1   rows  class\n";
@@ -88,7 +88,8 @@ void add_eval_verb(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("eval", "Metrics of a run on a file, with 95 % intervals");
   auto flags = std::make_shared<EvalFlags>();
   verb->add_option("RUN", flags->run, "Run folder")->required();
-  verb->add_option("FILE", flags->file, "Data with gold labels, in the format the run was trained on")
+  verb->add_option("FILE", flags->file,
+                   "Data with gold labels, in the format the run was trained on")
       ->required();
   verb->add_option("--threads", flags->threads, "0: all processors");
   flags->output.add_to(*verb);

@@ -54,7 +54,8 @@ void add_explain_verb(CLI::App& app) {
                    "attention, occlusion, gradient-x-input, random")
       ->delimiter(',')
       ->allow_extra_args(false);
-  verb->add_option("--target", flags->options.target, "Output to explain; the predicted one if absent");
+  verb->add_option("--target", flags->options.target,
+                   "Output to explain; the predicted one if absent");
   verb->add_option("--units", flags->options.units, "word: merge units into words");
   verb->add_option("--removal", flags->removal, "How occlusion takes a unit out")
       ->check(CLI::IsMember({"delete", "mask"}));

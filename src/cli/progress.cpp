@@ -33,10 +33,10 @@ ProgressPrinter::ProgressPrinter(std::string primary_metric)
       last_(std::chrono::steady_clock::now()) {}
 
 std::string ProgressPrinter::line(const TrainProgress& progress) const {
-  std::string text = fmt::format(
-      "step {}/{}  epoch {:.1f}/{}  loss {:.4f}  {:.0f} examples/s  {} left", progress.step,
-      progress.total_steps, progress.epoch, progress.epochs, progress.loss,
-      progress.examples_per_second, duration(progress.seconds_left));
+  std::string text =
+      fmt::format("step {}/{}  epoch {:.1f}/{}  loss {:.4f}  {:.0f} examples/s  {} left",
+                  progress.step, progress.total_steps, progress.epoch, progress.epochs,
+                  progress.loss, progress.examples_per_second, duration(progress.seconds_left));
   if (looked_) text += fmt::format("  best dev {} {:.4f}", primary_metric_, progress.best);
   return text;
 }

@@ -65,18 +65,16 @@ std::vector<Answer> answer(Task& task, const Dataset& data, int64_t top, bool wi
 std::string as_json(const Answer& one, bool with_evidence) {
   json outputs = json::array();
   for (const OutputScore& output : one.prediction) {
-    outputs.push_back({{"label", output.label},
-                       {"probability", output.probability},
-                       {"logit", output.logit}});
+    outputs.push_back(
+        {{"label", output.label}, {"probability", output.probability}, {"logit", output.logit}});
   }
   json line = {{"input", one.input},
                {"label", one.prediction[0].label},
                {"probability", one.prediction[0].probability},
                {"outputs", outputs}};
   if (with_evidence && one.evidence) {
-    line["evidence"] = {{"text", one.evidence_text()},
-                        {"begin", one.evidence->begin},
-                        {"end", one.evidence->end}};
+    line["evidence"] = {
+        {"text", one.evidence_text()}, {"begin", one.evidence->begin}, {"end", one.evidence->end}};
   }
   if (!one.notice.empty()) line["notice"] = one.notice;
   // A text that is not valid UTF-8 must not stop the other lines.

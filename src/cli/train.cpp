@@ -11,7 +11,9 @@
 #include "attend/base/file.h"
 #include "attend/base/interrupt.h"
 #include "attend/base/random.h"
+#include "attend/nn/weights.h"
 #include "attend/tasks/config.h"
+#include "attend/train/evaluate.h"
 #include "common.h"
 #include "progress.h"
 #include "verbs.h"
@@ -88,11 +90,13 @@ Examples read_examples(Task& task, const json& config) {
   const auto dev_paths = config.at("data").at("dev").get<std::vector<std::string>>();
   const auto share = config.at("data").at("dev_share").get<double>();
   const auto seed = config.at("train").at("seed").get<int64_t>();
-  if (train_paths.empty()) throw usage_error("no training data; give --train FILE or --recipe FILE");
+  if (train_paths.empty())
+    throw usage_error("no training data; give --train FILE or --recipe FILE");
   if (dev_paths.size() > 1) throw usage_error("more than one dev file; give a single --dev FILE");
   if (dev_paths.empty() && !(share > 0 && share < 1)) {
     throw usage_error(
-        "no dev data to choose the best weights by; give --dev FILE, or --set data.dev_share=0.1 to "
+        "no dev data to choose the best weights by; give --dev FILE, or --set data.dev_share=0.1 "
+        "to "
         "hold a tenth of the training rows out");
   }
   // The model's first weights are drawn inside prepare, so the seed must stand before it.
@@ -138,8 +142,9 @@ void train_verb(const TrainFlags& flags) {
   }
   if (!flags.resume && !flags.force && std::filesystem::exists(folder) &&
       !std::filesystem::is_empty(folder)) {
-    throw usage_error(flags.run + ": exists and is not empty; choose another -o, continue with "
-                                  "--resume, or replace it with --force");
+    throw usage_error(flags.run +
+                      ": exists and is not empty; choose another -o, continue with "
+                      "--resume, or replace it with --force");
   }
   json config;
   json info = json::object();
@@ -169,11 +174,13 @@ void train_verb(const TrainFlags& flags) {
                      "with --force");
   }
   if (!flags.quiet) announce(*task, config, examples);
-  task->before_training(*examples.train);
+  task->before_training(*examples.train, *examples.dev);
   if (!flags.resume) {
     // A forced run replaces the old one as soon as the new one is known to be able to start.
     if (flags.force) std::filesystem::remove_all(folder);
-    info = {{"command", command_line()}, {"data", data}, {"status", "training"},
+    info = {{"command", command_line()},
+            {"data", data},
+            {"status", "training"},
             {"metrics", json::object()}};
     write_run(folder, config, info, *task);
   }
@@ -184,7 +191,13 @@ void train_verb(const TrainFlags& flags) {
              flags.quiet ? std::function<void(const TrainProgress&)>()
                          : [&](const TrainProgress& progress) { printer.show(progress); }});
   printer.finish();
-  info["metrics"] = result.best_metrics;
+  std::map<std::string, double> metrics = result.best_metrics;
+  if (!result.interrupted) {
+    task->after_training(*examples.dev);
+    save_tensors(folder / "model.safetensors", named_tensors(*task->model()));
+    metrics = metric_values(*evaluate(*task, *examples.dev));
+  }
+  info["metrics"] = metrics;
   info["best_step"] = result.best_step;
   info["seconds"] = result.seconds;
   if (!result.interrupted) info["status"] = "done";
@@ -196,9 +209,8 @@ void train_verb(const TrainFlags& flags) {
   }
   std::filesystem::remove_all(folder / "checkpoint");
   if (flags.quiet) return;
-  fmt::print("{}: {} after {} steps, {:.0f} s ({})\n", flags.run,
-             metrics_text(result.best_metrics), result.best_step, result.seconds,
-             result.stopped_because);
+  fmt::print("{}: {} after {} steps, {:.0f} s ({})\n", flags.run, metrics_text(metrics),
+             result.best_step, result.seconds, result.stopped_because);
 }
 
 }  // namespace
@@ -210,7 +222,8 @@ void add_train_verb(CLI::App& app) {
   verb->add_option("--train", flags->train, "Training file(s); .gz is read as it is");
   verb->add_option("--dev", flags->dev, "Dev file, which chooses the best weights");
   verb->add_option("-o,--out", flags->run, "Run folder to write")->required();
-  verb->add_option("--recipe", flags->recipe, "JSON file with data, text, model and train settings");
+  verb->add_option("--recipe", flags->recipe,
+                   "JSON file with data, text, model and train settings");
   verb->add_option("--set", flags->settings, "One setting, as in --set train.epochs=5")
       ->allow_extra_args(false);
   verb->add_option("--format", flags->format, "auto, tsv, csv, jsonl or fasttext");
@@ -219,7 +232,8 @@ void add_train_verb(CLI::App& app) {
   verb->add_option("--labels", flags->label_names, "File with one label name per line");
   verb->add_option("--seed", flags->seed, "Same seed and threads, same bits");
   verb->add_option("-t,--threads", flags->threads, "0: all processors");
-  auto* resume = verb->add_flag("--resume", flags->resume, "Continue an interrupted run, bit for bit");
+  auto* resume =
+      verb->add_flag("--resume", flags->resume, "Continue an interrupted run, bit for bit");
   verb->add_flag("--force", flags->force, "Replace the run folder")->excludes(resume);
   verb->add_flag("-q,--quiet", flags->quiet, "No progress");
   verb->callback([flags] { train_verb(*flags); });

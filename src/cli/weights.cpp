@@ -43,13 +43,13 @@ int64_t whole_number(const std::string& text, const std::string& flag) {
 size_t choose_map(const Explanation& explanation, const WeightsFlags& flags) {
   const auto& maps = explanation.attention;
   if (maps.empty()) {
-    throw data_error("no attention matrix: " + explanation.notices.back() + "; give a shorter text");
+    throw data_error("no attention matrix: " + explanation.notices.back() +
+                     "; give a shorter text");
   }
   const int64_t layers = maps.back().layer;  // the read-out comes behind the last layer
   if (flags.layer == "pooling") return maps.size() - 1;
   if (layers == 0) throw usage_error("this model has no attention layer; use --layer pooling");
-  const int64_t layer =
-      flags.layer == "last" ? layers - 1 : whole_number(flags.layer, "--layer");
+  const int64_t layer = flags.layer == "last" ? layers - 1 : whole_number(flags.layer, "--layer");
   const int64_t head = flags.head == "mean" ? -1 : whole_number(flags.head, "--head");
   int64_t heads = 0;
   for (size_t i = 0; i + 1 < maps.size(); ++i) {
@@ -90,8 +90,7 @@ void weights_verb(const WeightsFlags& flags) {
     case OutputForm::kTsv:
       return write_output({}, matrix_to_tsv(explanation.attention[map], explanation.units));
     case OutputForm::kHuman:
-      return write_output({},
-                          terminal_matrix(explanation, map, detect_terminal(STDOUT_FILENO)));
+      return write_output({}, terminal_matrix(explanation, map, detect_terminal(STDOUT_FILENO)));
   }
 }
 

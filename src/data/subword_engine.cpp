@@ -18,8 +18,10 @@ constexpr int kMode = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
 
 Maker open_module() {
   std::string why;
-  // By name first (the program's run path, then the system's), then where it was built or installed.
-  for (const char* path : {"libattend-subword.so", ATTEND_SUBWORD_BUILT, ATTEND_SUBWORD_INSTALLED}) {
+  // By name first (the program's run path, then the system's), then where it was built or
+  // installed.
+  for (const char* path :
+       {"libattend-subword.so", ATTEND_SUBWORD_BUILT, ATTEND_SUBWORD_INSTALLED}) {
     void* module = dlopen(path, kMode);
     if (module == nullptr) {
       why = dlerror();
@@ -29,8 +31,8 @@ Maker open_module() {
     if (symbol != nullptr) return reinterpret_cast<Maker>(symbol);
     why = std::string(path) + " is of another version";
   }
-  throw model_error("subwords need the module libattend-subword.so, which cannot be opened (" + why +
-                    "); install attend again, or use text.units \"mixed\"");
+  throw model_error("subwords need the module libattend-subword.so, which cannot be opened (" +
+                    why + "); install attend again, or use text.units \"mixed\"");
 }
 
 }  // namespace

@@ -113,8 +113,8 @@ class SubwordTokenizer final : public Tokenizer {
 
     int64_t previous = base;
     for (const SubwordPiece& piece : pieces) {
-      std::string_view surface = input.substr(
-          static_cast<size_t>(piece.begin), static_cast<size_t>(piece.end - piece.begin));
+      std::string_view surface = input.substr(static_cast<size_t>(piece.begin),
+                                              static_cast<size_t>(piece.end - piece.begin));
       const std::string_view inner = trim(surface);
       Span span{piece.begin, piece.begin};
       if (!inner.empty()) {

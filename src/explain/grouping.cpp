@@ -66,8 +66,7 @@ std::vector<double> merged_scores(const std::vector<double>& scores,
 
 AttentionMap merged_map(const AttentionMap& map, const std::vector<UnitGroup>& groups) {
   const auto columns = static_cast<int64_t>(groups.size());
-  const std::vector<UnitGroup> row_groups =
-      map.rows == 1 ? std::vector<UnitGroup>{{0, 1}} : groups;
+  const std::vector<UnitGroup> row_groups = map.rows == 1 ? std::vector<UnitGroup>{{0, 1}} : groups;
   AttentionMap merged = map;
   merged.rows = static_cast<int64_t>(row_groups.size());
   merged.columns = columns;
@@ -83,8 +82,8 @@ AttentionMap merged_map(const AttentionMap& map, const std::vector<UnitGroup>& g
         }
       }
       // Rounding may lift a sum of weights a hair above 1.
-      merged.weights[static_cast<size_t>(row * columns + column)] = static_cast<float>(
-          std::min(1.0, sum / static_cast<double>(queries.end - queries.begin)));
+      merged.weights[static_cast<size_t>(row * columns + column)] =
+          static_cast<float>(std::min(1.0, sum / static_cast<double>(queries.end - queries.begin)));
     }
   }
   return merged;

@@ -72,8 +72,7 @@ const std::vector<std::pair<std::string, Method>>& all_methods() {
           return occlusion_scores(in.task, in.data, in.row, in.target, in.groups,
                                   in.options.removal);
         }}},
-      {"gradient-x-input",
-       {true, "first-order share of the target's logit", gradient_scores}},
+      {"gradient-x-input", {true, "first-order share of the target's logit", gradient_scores}},
       {"random", {false, "nothing: random numbers, for comparison", random_scores}}};
   return methods;
 }

@@ -183,6 +183,13 @@ void TextClassifierWithAttentionImpl::set_wide(const torch::Tensor& weights,
   wide_scale_.set_requires_grad(false);
 }
 
+void TextClassifierWithAttentionImpl::scale_parts(double deep, double wide) {
+  torch::NoGradGuard no_grad;
+  output_->weight.mul_(deep);
+  output_->bias.mul_(deep);
+  if (wide_scale_.defined()) wide_scale_.mul_(wide);
+}
+
 TextClassifierOutput TextClassifierWithAttentionImpl::forward(
     const TextInput& input, const TextClassifierRequest& request) {
   return forward_from_embeddings(embed(input), input, request);

@@ -12,9 +12,9 @@ namespace attend {
 namespace {
 
 constexpr std::pair<torch::ScalarType, DType> kTypes[] = {
-    {torch::kBool, DType::kBool},     {torch::kUInt8, DType::kU8},  {torch::kInt8, DType::kI8},
-    {torch::kInt16, DType::kI16},     {torch::kFloat16, DType::kF16}, {torch::kBFloat16, DType::kBF16},
-    {torch::kInt32, DType::kI32},     {torch::kFloat32, DType::kF32}, {torch::kFloat64, DType::kF64},
+    {torch::kBool, DType::kBool}, {torch::kUInt8, DType::kU8},    {torch::kInt8, DType::kI8},
+    {torch::kInt16, DType::kI16}, {torch::kFloat16, DType::kF16}, {torch::kBFloat16, DType::kBF16},
+    {torch::kInt32, DType::kI32}, {torch::kFloat32, DType::kF32}, {torch::kFloat64, DType::kF64},
     {torch::kInt64, DType::kI64}};
 
 DType file_type(const torch::Tensor& tensor) {

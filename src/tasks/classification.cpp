@@ -125,6 +125,43 @@ torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tens
   return F::cross_entropy(logits, targets, loss_options);
 }
 
+std::pair<double, double> best_mix(const torch::Tensor& deep, const torch::Tensor& wide,
+                                   const torch::Tensor& targets) {
+  torch::NoGradGuard no_grad;
+  const torch::Tensor parts =
+      torch::stack({deep.to(torch::kFloat64), wide.to(torch::kFloat64)}, 2);  // [n, classes, 2]
+  const torch::Tensor gold = targets.view({-1, 1, 1}).expand({-1, 1, 2});
+  const torch::Tensor of_gold = parts.gather(1, gold).squeeze(1);  // [n, 2]
+  const auto loss = [&](const torch::Tensor& factors) {
+    const torch::Tensor logits = parts.matmul(factors);
+    return (torch::logsumexp(logits, 1) - of_gold.matmul(factors)).mean().item<double>();
+  };
+  torch::Tensor factors = torch::ones({2}, torch::kFloat64);
+  double current = loss(factors);
+  for (int step = 0; step < 50; ++step) {
+    const torch::Tensor p = torch::softmax(parts.matmul(factors), 1).unsqueeze(2);
+    const torch::Tensor mean = (p * parts).sum(1);  // [n, 2]
+    const torch::Tensor gradient = (mean - of_gold).mean(0);
+    const torch::Tensor centred = parts - mean.unsqueeze(1);
+    const torch::Tensor curvature =
+        torch::einsum("nci,ncj->ij", {p * centred, centred}) / static_cast<double>(deep.size(0)) +
+        1e-9 * torch::eye(2, torch::kFloat64);
+    const torch::Tensor move = curvature.inverse().matmul(gradient);
+    double length = 1;
+    torch::Tensor next = (factors - move).clamp_min(0.0);
+    while (loss(next) > current && length > 1e-6) {
+      length /= 2;
+      next = (factors - length * move).clamp_min(0.0);
+    }
+    const double improved = current - loss(next);
+    if (!(improved > 0)) break;
+    factors = next;
+    current -= improved;
+    if (improved < 1e-10) break;
+  }
+  return {factors[0].item<double>(), factors[1].item<double>()};
+}
+
 std::vector<double> balanced_weights(const std::vector<int64_t>& counts) {
   const auto total = static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0}));
   std::vector<double> weights;

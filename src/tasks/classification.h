@@ -36,6 +36,12 @@ class LabelSet {
 torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tensor& targets,
                                   const LossOptions& options);
 
+/// The factors for `deep` and `wide`, both `[examples, classes]`, whose weighted sum has the
+/// smallest cross-entropy with `targets` `[examples]`: two numbers, by Newton's method (the loss is
+/// convex). Neither is negative.
+std::pair<double, double> best_mix(const torch::Tensor& deep, const torch::Tensor& wide,
+                                   const torch::Tensor& targets);
+
 /// Inverse frequency, scaled so that the mean over all examples is 1. `counts[c]` > 0 examples.
 std::vector<double> balanced_weights(const std::vector<int64_t>& counts);
 

@@ -57,8 +57,8 @@ void merge_into(json& target, const json& overrides, const std::string& path,
     if (slot.is_object()) {
       merge_into(slot, value, dotted, origin);
     } else if (!same_kind(slot, value)) {
-      throw usage_error(origin + ": \"" + dotted + "\" must be a " + slot.type_name() + " such as " +
-                        slot.dump() + ", not " + value.dump());
+      throw usage_error(origin + ": \"" + dotted + "\" must be a " + slot.type_name() +
+                        " such as " + slot.dump() + ", not " + value.dump());
     } else if (slot.is_number_integer() && value.is_number_float()) {
       slot = value.get<int64_t>();
     } else {

@@ -14,7 +14,6 @@ namespace {
 struct Problem {
   const SparseRows& rows;
   std::span<const int64_t> labels;
-  std::span<const int64_t> subset;
   int64_t features;
   const NaiveBayesSvmOptions& options;
 };
@@ -25,9 +24,8 @@ std::vector<float> log_count_ratio(const Problem& problem, int64_t positive) {
   const auto size = static_cast<size_t>(problem.features);
   std::vector<double> in(size, problem.options.smoothing);
   std::vector<double> out(size, problem.options.smoothing);
-  for (const int64_t row : problem.subset) {
-    auto& counts = problem.labels[static_cast<size_t>(row)] == positive ? in : out;
-    const auto index = static_cast<size_t>(row);
+  for (size_t index = 0; index < problem.labels.size(); ++index) {
+    auto& counts = problem.labels[index] == positive ? in : out;
     for (int64_t e = problem.rows.offsets[index]; e < problem.rows.offsets[index + 1]; ++e) {
       counts[static_cast<size_t>(problem.rows.features[static_cast<size_t>(e)])] += 1;
     }
@@ -41,17 +39,16 @@ std::vector<float> log_count_ratio(const Problem& problem, int64_t positive) {
   return ratio;
 }
 
-// log((1 + N) / (1 + df)) + 1 per feature, over its mean on the entries, so that the scaled examples
-// keep a length of about 1 and the cost its meaning.
+// log((1 + N) / (1 + df)) + 1 per feature, over its mean on the entries, so that the scaled
+// examples keep a length of about 1 and the cost its meaning.
 std::vector<float> inverse_document_frequency(const Problem& problem) {
   std::vector<double> frequency(static_cast<size_t>(problem.features), 0.0);
-  for (const int64_t row : problem.subset) {
-    const auto index = static_cast<size_t>(row);
+  for (size_t index = 0; index < problem.labels.size(); ++index) {
     for (int64_t e = problem.rows.offsets[index]; e < problem.rows.offsets[index + 1]; ++e) {
       frequency[static_cast<size_t>(problem.rows.features[static_cast<size_t>(e)])] += 1;
     }
   }
-  const auto examples = static_cast<double>(problem.subset.size());
+  const auto examples = static_cast<double>(problem.labels.size());
   std::vector<float> idf(frequency.size());
   double sum = 0;
   double entries = 0;
@@ -66,25 +63,24 @@ std::vector<float> inverse_document_frequency(const Problem& problem) {
   return idf;
 }
 
-/// Weights (already multiplied by `ratio`, the scale of each feature) and bias of `positive` against
-/// the rest.
+/// Weights (already multiplied by `ratio`, the scale of each feature) and bias of `positive`
+/// against the rest.
 std::pair<std::vector<float>, float> solve(const Problem& problem, int64_t positive,
                                            const std::vector<float>& ratio) {
   const auto& rows = problem.rows;
-  const size_t count = problem.subset.size();
-  // Values with the ratio multiplied in, in the order of the subset, so that the inner loop streams.
+  const size_t count = problem.labels.size();
+  // Values with the ratio multiplied in, in the order of the subset, so that the inner loop
+  // streams.
   std::vector<size_t> begins{0};
   std::vector<int32_t> features;
   std::vector<float> values;
   std::vector<double> squares;
   std::vector<float> signs;
-  for (const int64_t row : problem.subset) {
-    const auto index = static_cast<size_t>(row);
+  for (size_t index = 0; index < problem.labels.size(); ++index) {
     double square = 1;  // of the bias, a feature that is always 1
     for (int64_t e = rows.offsets[index]; e < rows.offsets[index + 1]; ++e) {
       const int32_t feature = rows.features[static_cast<size_t>(e)];
-      const float value =
-          rows.values[static_cast<size_t>(e)] * ratio[static_cast<size_t>(feature)];
+      const float value = rows.values[static_cast<size_t>(e)] * ratio[static_cast<size_t>(feature)];
       features.push_back(feature);
       values.push_back(value);
       square += static_cast<double>(value) * value;
@@ -153,9 +149,9 @@ std::vector<float> LinearScorer::score(const SparseRows& rows, int64_t row) cons
 }
 
 LinearScorer fit_naive_bayes_svm(const SparseRows& rows, std::span<const int64_t> labels,
-                                 std::span<const int64_t> subset, int64_t features, int64_t classes,
+                                 int64_t features, int64_t classes,
                                  const NaiveBayesSvmOptions& options) {
-  const Problem problem{rows, labels, subset, features, options};
+  const Problem problem{rows, labels, features, options};
   LinearScorer scorer;
   scorer.classes = classes;
   scorer.weights.assign(static_cast<size_t>(features * classes), 0.0F);
@@ -182,43 +178,14 @@ LinearScorer fit_naive_bayes_svm(const SparseRows& rows, std::span<const int64_t
   return scorer;
 }
 
-std::vector<float> out_of_fold_scores(const SparseRows& rows, std::span<const int64_t> labels,
-                                      int64_t features, int64_t classes, int64_t folds,
-                                      const NaiveBayesSvmOptions& options) {
-  // Neighbouring rows may be parts of one text, so folds are made of blocks of neighbours: a row whose
-  // sister was fitted is not held out.
-  const int64_t count = rows.size();
-  const int64_t block = std::max<int64_t>(1, count / (folds * 20));
-  std::vector<int64_t> fold_of_block;
-  for (int64_t b = 0; b * block < count; ++b) fold_of_block.push_back(b % folds);
-  Random random(options.seed);
-  random.shuffle(std::span<int64_t>(fold_of_block));
-  std::vector<float> scores(static_cast<size_t>(count * classes));
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t fold = 0; fold < folds; ++fold) {
-    std::vector<int64_t> inside;
-    std::vector<int64_t> outside;
-    for (int64_t row = 0; row < count; ++row) {
-      const bool held_out = fold_of_block[static_cast<size_t>(row / block)] == fold;
-      (held_out ? outside : inside).push_back(row);
-    }
-    const LinearScorer scorer =
-        fit_naive_bayes_svm(rows, labels, inside, features, classes, options);
-    for (const int64_t row : outside) {
-      const auto values = scorer.score(rows, row);
-      std::copy(values.begin(), values.end(), scores.begin() + row * classes);
-    }
-  }
-  return scores;
-}
-
 double calibrated_scale(std::span<const float> scores, std::span<const int64_t> labels,
                         int64_t classes) {
   const auto loss = [&](double log_scale) {
     const double scale = std::exp(log_scale);
     double total = 0;
     for (size_t i = 0; i < labels.size(); ++i) {
-      const auto row = scores.subspan(i * static_cast<size_t>(classes), static_cast<size_t>(classes));
+      const auto row =
+          scores.subspan(i * static_cast<size_t>(classes), static_cast<size_t>(classes));
       const double top = scale * *std::max_element(row.begin(), row.end());
       double sum = 0;
       for (const float score : row) sum += std::exp(scale * score - top);

@@ -1,8 +1,9 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
-// The strongest cheap text classifier, used as the wide term beside attention: a linear support vector
-// machine over n-grams scaled by their naive-Bayes log-count ratio (Wang and Manning, "Baselines and
-// Bigrams", ACL 2012). Features are presence, not counts; one class against the rest.
+// The strongest cheap text classifier, used as the wide term beside attention: a linear support
+// vector machine over n-grams scaled by their naive-Bayes log-count ratio (Wang and Manning,
+// "Baselines and Bigrams", ACL 2012). Features are presence, not counts; one class against the
+// rest.
 #pragma once
 
 #include <cstdint>
@@ -39,17 +40,12 @@ struct NaiveBayesSvmOptions {
   uint64_t seed = 1;       ///< of the order in which examples are visited
 };
 
-/// Fits on the examples listed in `subset`; `labels` (of all rows) in [0, classes). Squared hinge loss,
-/// dual coordinate descent (Hsieh et al., ICML 2008). Deterministic; classes are solved in parallel.
+/// Fits on the examples listed in `subset`; `labels` (of all rows) in [0, classes). Squared hinge
+/// loss, dual coordinate descent (Hsieh et al., ICML 2008). Deterministic; classes are solved in
+/// parallel.
 LinearScorer fit_naive_bayes_svm(const SparseRows& rows, std::span<const int64_t> labels,
-                                 std::span<const int64_t> subset, int64_t features, int64_t classes,
+                                 int64_t features, int64_t classes,
                                  const NaiveBayesSvmOptions& options);
-
-/// Scores of every example by a scorer that was not fitted on it: `folds` fits, each on the examples
-/// outside one fold; folds keep neighbouring rows together. `[rows, classes]`, row-major.
-std::vector<float> out_of_fold_scores(const SparseRows& rows, std::span<const int64_t> labels,
-                                      int64_t features, int64_t classes, int64_t folds,
-                                      const NaiveBayesSvmOptions& options);
 
 /// The factor by which to multiply scores so that their softmax has the smallest negative log
 /// likelihood (temperature scaling, Guo et al. 2017), by golden-section search in [0.01, 100].

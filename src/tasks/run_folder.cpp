@@ -60,8 +60,9 @@ Run load_run(const std::filesystem::path& folder, bool weights) {
   run.info = read_json(folder / "attend.json");
   const auto format = config_value<int64_t>(run.info, "format", origin);
   if (format > kRunFormat || format < 1) {
-    throw model_error(origin + ": format " + std::to_string(format) + " is newer than this program (" +
-                      std::to_string(kRunFormat) + "); update attend or train again");
+    throw model_error(origin + ": format " + std::to_string(format) +
+                      " is newer than this program (" + std::to_string(kRunFormat) +
+                      "); update attend or train again");
   }
   const auto task_name = config_value<std::string>(run.info, "task", origin);
   try {

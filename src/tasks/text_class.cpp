@@ -1,6 +1,8 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "text_class.h"
 
+#include <numeric>
+
 #include "attend/base/error.h"
 #include "attend/base/file.h"
 #include "attend/nn/weights.h"
@@ -41,6 +43,14 @@ TaskOutput task_output(TextClassifierOutput output) {
   return {std::move(output.logits), std::move(output.readout), std::move(output.trace)};
 }
 
+std::vector<int64_t> gold_indices(const Dataset& data) {
+  std::vector<int64_t> indices;
+  for (int64_t row = 0; row < data.size(); ++row) {
+    indices.push_back(texts(data).example(row).label_index);
+  }
+  return indices;
+}
+
 // The examples as the wide term sees them: distinct n-grams with their values.
 SparseRows sparse_rows(const TextDataset& data) {
   SparseRows rows;
@@ -77,55 +87,54 @@ bool wants_ngrams(const json& section) {
 }  // namespace
 
 json TextClassTask::default_config() const {
-  return {
-      {"data",
-       {{"format", "auto"},       // as DataFormat
-        {"text_column", ""},      // name or number from 1; empty: found
-        {"label_column", ""},     //
-        {"separator", ""},        // between columns; empty: by format
-        {"label_names", ""}}},    // file with one label name per line, for numeric labels
-      {"text",
-       {{"units", "mixed"},       // as TokenizerKind
-        {"normalise", true},      //
-        {"fold_case", true},      //
-        {"min_count", 1},         // rarer units become unknown
-        {"max_vocabulary", 30000},
-        {"max_length", 512},      // units of a text that the model reads
-        {"ngrams",                // wide and deep n-gram terms; both maxima 0: none
-         {{"char_min", 1},
-          {"char_max", 0},
-          {"word_min", 1},
-          {"word_max", 0},
-          {"min_count", 2},
-          {"max_features", 0}}}}},
-      {"model",
-       {{"embedding_dim", 64},
-        {"hidden_size", 64},
-        {"layers", 1},
-        {"heads", 4},
-        {"kv_heads", 0},          // 0: as heads
-        {"feed_forward", 0},      // 0: 4 * hidden_size; -1: none
-        {"activation", "gelu"},   // or "swiglu"
-        {"positions", "sinusoidal"},
-        {"window", -1},           // keys to either side that a query sees; -1: all
-        {"stem_width", 0},        // odd; 0: no convolution before attention
-        {"qk_norm", false},
-        {"sink", false},
-        {"output_gate", false},
-        {"pooling", "attention"},
-        {"pooling_heads", 1},
-        {"embedding_dropout", 0.1},
-        {"word_dropout", 0.0},
-        {"attention_dropout", 0.0},
-        {"dropout", 0.1},
-        {"wide", "fitted"},       // how n-grams add to the logits: "fitted" before training, "joint"
-                                  // with the rest, or "none"
-        {"wide_cost", 1.0},       // of the fitted one: C of its SVM
-        {"wide_idf", false},      // of the fitted one: average with a tf-idf SVM
-        {"wide_in_loss", true},   // of the fitted one: the rest learns what it does not know; false:
-                                  // the rest learns alone and the two are added
-        {"ngram_deep", false},    // each n-gram adds to the embedding of its unit
-        {"ngram_dropout", 0.0}}}};
+  return {{"data",
+           {{"format", "auto"},     // as DataFormat
+            {"text_column", ""},    // name or number from 1; empty: found
+            {"label_column", ""},   //
+            {"separator", ""},      // between columns; empty: by format
+            {"label_names", ""}}},  // file with one label name per line, for numeric labels
+          {"text",
+           {{"units", "mixed"},   // as TokenizerKind
+            {"normalise", true},  //
+            {"fold_case", true},  //
+            {"min_count", 1},     // rarer units become unknown
+            {"max_vocabulary", 30000},
+            {"max_length", 512},  // units of a text that the model reads
+            {"ngrams",            // wide and deep n-gram terms; both maxima 0: none
+             {{"char_min", 1},
+              {"char_max", 0},
+              {"word_min", 1},
+              {"word_max", 0},
+              {"min_count", 2},
+              {"max_features", 0}}}}},
+          {"model",
+           {{"embedding_dim", 64},
+            {"hidden_size", 64},
+            {"layers", 1},
+            {"heads", 4},
+            {"kv_heads", 0},         // 0: as heads
+            {"feed_forward", 0},     // 0: 4 * hidden_size; -1: none
+            {"activation", "gelu"},  // or "swiglu"
+            {"positions", "sinusoidal"},
+            {"window", -1},     // keys to either side that a query sees; -1: all
+            {"stem_width", 0},  // odd; 0: no convolution before attention
+            {"qk_norm", false},
+            {"sink", false},
+            {"output_gate", false},
+            {"pooling", "attention"},
+            {"pooling_heads", 1},
+            {"embedding_dropout", 0.1},
+            {"word_dropout", 0.0},
+            {"attention_dropout", 0.0},
+            {"dropout", 0.1},
+            {"wide", "fitted"},  // how n-grams add to the logits: "fitted" before training, "joint"
+                                 // with the rest, or "none"
+            {"wide_cost", 1.0},  // of the fitted one: C of its SVM
+            {"wide_idf", false},     // of the fitted one: average with a tf-idf SVM
+            {"wide_in_loss", true},  // of the fitted one: the rest learns what it does not know;
+                                     // false: the rest learns alone and the two are added
+            {"ngram_deep", false},   // each n-gram adds to the embedding of its unit
+            {"ngram_dropout", 0.0}}}};
 }
 
 ReaderOptions TextClassTask::reader_options(bool with_gold) const {
@@ -156,10 +165,10 @@ std::shared_ptr<TextDataset> TextClassTask::encode(const std::string& path,
       example.label_index = labels_.find(row.label);
       if (example.label_index < 0) {
         const std::string near = nearest_name(row.label, labels_.names());
-        throw data_error(path + ":" + std::to_string(row.line) + ": label \"" + row.label +
-                         "\" does not occur in the training data; " +
-                         (near.empty() ? "mend the row or train with it"
-                                       : "did you mean \"" + near + "\"?"));
+        throw data_error(
+            path + ":" + std::to_string(row.line) + ": label \"" + row.label +
+            "\" does not occur in the training data; " +
+            (near.empty() ? "mend the row or train with it" : "did you mean \"" + near + "\"?"));
       }
     }
     examples.push_back(std::move(example));
@@ -241,7 +250,8 @@ void TextClassTask::build_model() {
   options.ngram_features = encoder_.ngrams.size();
   const std::string wide = text("wide");
   if (wide != "fitted" && wide != "joint" && wide != "none") {
-    throw usage_error("model.wide is \"" + wide + "\"; it must be \"fitted\", \"joint\" or \"none\"");
+    throw usage_error("model.wide is \"" + wide +
+                      "\"; it must be \"fitted\", \"joint\" or \"none\"");
   }
   options.ngram_wide = wide != "none";
   options.ngram_deep = flag("ngram_deep");
@@ -249,37 +259,48 @@ void TextClassTask::build_model() {
   model_ = TextClassifierWithAttention(options);
 }
 
-void TextClassTask::before_training(Dataset& train) {
-  if (encoder_.ngrams.size() == 0 || setting<std::string>(config_, "model", "wide") != "fitted") {
-    return;
-  }
-  auto& data = dynamic_cast<TextDataset&>(train);
+bool TextClassTask::has_fitted_wide() const {
+  return encoder_.ngrams.size() > 0 && setting<std::string>(config_, "model", "wide") == "fitted";
+}
+
+void TextClassTask::before_training(const Dataset& train, const Dataset& dev) {
+  if (!has_fitted_wide()) return;
   NaiveBayesSvmOptions options;
   options.cost = setting<double>(config_, "model", "wide_cost");
   options.with_idf = setting<bool>(config_, "model", "wide_idf");
   if (!(options.cost > 0)) throw usage_error("model.wide_cost must be above 0");
-  const SparseRows rows = sparse_rows(data);
-  std::vector<int64_t> labels;
-  std::vector<int64_t> all;
-  for (int64_t row = 0; row < data.size(); ++row) {
-    labels.push_back(data.example(row).label_index);
-    all.push_back(row);
-  }
-  constexpr int64_t kFolds = 5;
   const int64_t classes = labels_.size();
   const int64_t features = encoder_.ngrams.size();
-  const std::vector<float> held_out =
-      out_of_fold_scores(rows, labels, features, classes, kFolds, options);
-  const double scale = calibrated_scale(held_out, labels, classes);
-  const float in_loss = setting<bool>(config_, "model", "wide_in_loss") ? 1.0F : 0.0F;
-  for (int64_t row = 0; row < data.size(); ++row) {
-    auto& scores = data.example(row).held_out_scores;
-    scores.assign(held_out.begin() + row * classes, held_out.begin() + (row + 1) * classes);
-    for (float& score : scores) score *= in_loss * static_cast<float>(scale);
+  const LinearScorer scorer = fit_naive_bayes_svm(sparse_rows(texts(train)), gold_indices(train),
+                                                  features, classes, options);
+  const SparseRows dev_rows = sparse_rows(texts(dev));
+  std::vector<float> scores;
+  for (int64_t row = 0; row < dev.size(); ++row) {
+    const auto one = scorer.score(dev_rows, row);
+    scores.insert(scores.end(), one.begin(), one.end());
   }
-  const LinearScorer scorer = fit_naive_bayes_svm(rows, labels, all, features, classes, options);
   model_->set_wide(torch::tensor(scorer.weights).view({features, classes}),
-                   torch::tensor(scorer.biases), scale);
+                   torch::tensor(scorer.biases),
+                   calibrated_scale(scores, gold_indices(dev), classes));
+}
+
+void TextClassTask::after_training(const Dataset& dev) {
+  if (!has_fitted_wide()) return;
+  torch::NoGradGuard no_grad;
+  model_->eval();
+  std::vector<torch::Tensor> deep;
+  std::vector<torch::Tensor> wide;
+  constexpr int64_t kBatch = 64;
+  for (int64_t begin = 0; begin < dev.size(); begin += kBatch) {
+    std::vector<int64_t> rows(static_cast<size_t>(std::min(kBatch, dev.size() - begin)));
+    std::iota(rows.begin(), rows.end(), begin);
+    const auto output = model_->forward(text_input(collate(dev, rows)));
+    deep.push_back(output.deep_logits);
+    wide.push_back(output.logits - output.deep_logits);
+  }
+  const auto [deep_factor, wide_factor] =
+      best_mix(torch::cat(deep), torch::cat(wide), torch::tensor(gold_indices(dev)));
+  model_->scale_parts(deep_factor, wide_factor);
 }
 
 json TextClassTask::state() const { return {{"labels", labels_.names()}}; }
@@ -326,7 +347,8 @@ void TextClassTask::load(const json& config, const json& state,
                         "again");
     }
     const auto* first = reinterpret_cast<const uint64_t*>(found->second.data_ptr<int64_t>());
-    encoder_.ngrams = NgramVocabulary(ngram_options(section), {first, first + found->second.numel()});
+    encoder_.ngrams =
+        NgramVocabulary(ngram_options(section), {first, first + found->second.numel()});
   }
   build_model();
 }
@@ -349,12 +371,9 @@ Batch TextClassTask::collate(const Dataset& data, std::span<const int64_t> rows)
 
 TaskOutput TextClassTask::forward(const Batch& batch, const TraceRequest& trace) {
   TextClassifierOutput output = model_->forward(text_input(batch), {trace, false});
-  const auto held_out = batch.inputs.find("held_out_scores");
-  if (model_->is_training() && held_out != batch.inputs.end()) {
-    // The fitted wide term has seen this example; what it would have said otherwise is what the deep
-    // part must learn to mend.
-    output.logits = output.deep_logits + held_out->second;
-  }
+  // The fitted wide term knows the training examples by heart: with it in the loss there would be
+  // nothing left to learn.
+  if (model_->is_training() && has_fitted_wide()) output.logits = output.deep_logits;
   return task_output(std::move(output));
 }
 
@@ -365,9 +384,7 @@ torch::Tensor TextClassTask::loss(const TaskOutput& output, const Batch& batch,
 
 std::vector<double> TextClassTask::balanced_class_weights(const Dataset& data) const {
   std::vector<int64_t> counts(static_cast<size_t>(labels_.size()), 0);
-  for (int64_t row = 0; row < data.size(); ++row) {
-    ++counts[static_cast<size_t>(texts(data).example(row).label_index)];
-  }
+  for (const int64_t index : gold_indices(data)) ++counts[static_cast<size_t>(index)];
   return balanced_weights(counts);
 }
 

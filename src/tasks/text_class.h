@@ -23,7 +23,8 @@ class TextClassTask : public Task {
   nlohmann::json default_config() const override;
   std::shared_ptr<Dataset> prepare(const nlohmann::json& config,
                                    const std::vector<std::string>& paths) override;
-  void before_training(Dataset& train) override;
+  void before_training(const Dataset& train, const Dataset& dev) override;
+  void after_training(const Dataset& dev) override;
   nlohmann::json state() const override;
   void save_files(const std::filesystem::path& folder) const override;
   void load(const nlohmann::json& config, const nlohmann::json& state,
@@ -57,13 +58,14 @@ class TextClassTask : public Task {
  private:
   ReaderOptions reader_options(bool with_gold) const;
   void build_model();
+  bool has_fitted_wide() const;
   std::shared_ptr<TextDataset> encode(const std::string& path, const std::string& description,
                                       const std::vector<Row>& rows, bool with_gold) const;
 
   nlohmann::json config_;
   LabelSet labels_;
-  std::filesystem::path label_file_;       // names for label numbers; empty: labels are names
-  std::vector<std::string> label_names_;   // its content, kept until save_files
+  std::filesystem::path label_file_;      // names for label numbers; empty: labels are names
+  std::vector<std::string> label_names_;  // its content, kept until save_files
   TextEncoder encoder_;
   TextClassifierWithAttention model_{nullptr};
 };

@@ -101,9 +101,9 @@ TextExample TextEncoder::without_units(const TextExample& example, const std::ve
       return span.end <= ngram.span.begin;
     });
     if (next != removed.end() && overlaps(*next, ngram.span)) continue;
-    const auto unit = std::partition_point(old.spans.begin(), old.spans.end(), [&](const Span& span) {
-      return span.end <= ngram.last.begin;
-    });
+    const auto unit =
+        std::partition_point(old.spans.begin(), old.spans.end(),
+                             [&](const Span& span) { return span.end <= ngram.last.begin; });
     if (unit == old.spans.end()) continue;
     const int32_t index = new_index[static_cast<size_t>(unit - old.spans.begin())];
     if (index >= 0) result.ngrams.push_back({feature, index});
@@ -116,13 +116,11 @@ Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> row
   int64_t longest = 1;
   int64_t hits = 0;
   bool gold = true;
-  size_t held_out = rows.empty() ? 0 : data.example(rows[0]).held_out_scores.size();
   for (const int64_t row : rows) {
     const TextExample& example = data.example(row);
     longest = std::max(longest, static_cast<int64_t>(example.encoding.ids.size()));
     hits += static_cast<int64_t>(example.ngrams.size());
     gold = gold && example.label_index >= 0;
-    if (example.held_out_scores.size() != held_out) held_out = 0;
   }
   Batch batch;
   batch.size = size;
@@ -154,14 +152,6 @@ Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> row
     batch.inputs["ngram_ids"] = torch::tensor(ids, torch::kInt64);
     batch.inputs["ngram_positions"] = torch::tensor(positions, torch::kInt64);
     batch.inputs["ngram_values"] = torch::tensor(values, torch::kFloat32);
-  }
-  if (held_out > 0) {
-    torch::Tensor scores = torch::empty({size, static_cast<int64_t>(held_out)});
-    for (int64_t b = 0; b < size; ++b) {
-      const auto& one = data.example(rows[static_cast<size_t>(b)]).held_out_scores;
-      std::copy(one.begin(), one.end(), scores.data_ptr<float>() + b * scores.size(1));
-    }
-    batch.inputs["held_out_scores"] = scores;
   }
   if (gold) batch.targets = targets;
   return batch;

@@ -16,13 +16,11 @@ namespace attend {
 
 struct TextExample {
   std::string text;
-  std::string label;        // empty without gold
+  std::string label;  // empty without gold
   int64_t label_index = -1;
-  Encoding encoding;        // at most max_length units
+  Encoding encoding;  // at most max_length units
   std::vector<NgramHit> ngrams;
-  int64_t left_out = 0;     // units beyond max_length
-  // Scores of the fitted wide term by a fit that did not see this example; training only.
-  std::vector<float> held_out_scores;
+  int64_t left_out = 0;  // units beyond max_length
 };
 
 class TextDataset : public Dataset {
@@ -41,7 +39,6 @@ class TextDataset : public Dataset {
   std::shared_ptr<Dataset> subset(std::span<const int64_t> rows) const override;
 
   const TextExample& example(int64_t row) const { return examples_[static_cast<size_t>(row)]; }
-  TextExample& example(int64_t row) { return examples_[static_cast<size_t>(row)]; }
 
  private:
   std::string description_;
@@ -55,8 +52,8 @@ std::vector<float> ngram_values(const std::vector<NgramHit>& hits);
 /// Everything that turns a text into an example: fixed after training began.
 struct TextEncoder {
   std::shared_ptr<const Tokenizer> tokenizer;
-  NgramVocabulary ngrams;     // empty: no n-grams
-  int64_t max_length = 512;   // units; the rest is left out, and said so
+  NgramVocabulary ngrams;    // empty: no n-grams
+  int64_t max_length = 512;  // units; the rest is left out, and said so
 
   /// Units and n-grams of `text`. An empty text becomes one unknown unit, since a model must see
   /// something.
@@ -68,8 +65,7 @@ struct TextEncoder {
                             Removal removal) const;
 
   /// Inputs "tokens" `[batch, length]`, "lengths" `[batch]`, and for n-grams "ngram_ids",
-  /// "ngram_positions", "ngram_values" `[total]`; "held_out_scores" `[batch, classes]` where all
-  /// have them; targets `[batch]` where all have gold.
+  /// "ngram_positions", "ngram_values" `[total]`; targets `[batch]` where all have gold.
   Batch collate(const TextDataset& data, std::span<const int64_t> rows) const;
 };
 

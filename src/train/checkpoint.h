@@ -12,15 +12,15 @@ namespace attend {
 
 /// What the next update depends on, apart from weights, moments and the random generator.
 struct Cursor {
-  int64_t step = 0;            ///< updates done
-  int64_t epoch = 0;           ///< passes completed
-  int64_t batch = 0;           ///< batches done in this pass
-  bool look_due = false;       ///< a look at the dev set was interrupted: take it first on resuming
+  int64_t step = 0;       ///< updates done
+  int64_t epoch = 0;      ///< passes completed
+  int64_t batch = 0;      ///< batches done in this pass
+  bool look_due = false;  ///< a look at the dev set was interrupted: take it first on resuming
   bool has_best = false;
-  double best = 0;             ///< primary metric
+  double best = 0;  ///< primary metric
   int64_t best_step = 0;
   int64_t looks_without_gain = 0;
-  double loss = 0;             ///< moving mean, for display
+  double loss = 0;  ///< moving mean, for display
   double seconds = 0;
   std::map<std::string, double> best_metrics;
   nlohmann::json history = nlohmann::json::array();  ///< lines of metrics.jsonl

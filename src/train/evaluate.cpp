@@ -11,9 +11,9 @@
 
 namespace attend {
 
-void for_each_batch(
-    Task& task, const Dataset& data, int64_t batch_size,
-    const std::function<void(const std::vector<int64_t>&, const Batch&, const TaskOutput&)>& visit) {
+void for_each_batch(Task& task, const Dataset& data, int64_t batch_size,
+                    const std::function<void(const std::vector<int64_t>&, const Batch&,
+                                             const TaskOutput&)>& visit) {
   torch::NoGradGuard no_grad;
   const bool was_training = task.model()->is_training();
   task.model()->eval();
@@ -55,7 +55,8 @@ std::map<std::string, Interval> bootstrap_intervals(const Metrics& metrics, int6
   for (auto& [name, values] : draws) {
     std::sort(values.begin(), values.end());
     const auto at = [&](double share) {
-      return values[static_cast<size_t>(std::lround(share * static_cast<double>(values.size() - 1)))];
+      return values[static_cast<size_t>(
+          std::lround(share * static_cast<double>(values.size() - 1)))];
     };
     intervals[name] = {at(0.025), at(0.975)};
   }

@@ -14,9 +14,8 @@ double learning_rate_at(const TrainOptions& options, int64_t step, int64_t total
   if (options.decay == "constant") return options.learning_rate;
   const double rest = std::max(1.0, static_cast<double>(total) - warmup_steps);
   const double progress = std::min(1.0, (now - warmup_steps) / rest);
-  const double share = options.decay == "linear"
-                           ? 1 - progress
-                           : 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  const double share =
+      options.decay == "linear" ? 1 - progress : 0.5 * (1 + std::cos(std::numbers::pi * progress));
   return options.learning_rate * share;
 }
 
@@ -56,8 +55,8 @@ double Optimizer::step(double learning_rate) {
   steps_.fill_(count);
   const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(count));
   const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(count));
-  const double decay =
-      std::min(options_.ema, (1.0 + static_cast<double>(count)) / (10.0 + static_cast<double>(count)));
+  const double decay = std::min(
+      options_.ema, (1.0 + static_cast<double>(count)) / (10.0 + static_cast<double>(count)));
   constexpr double kEpsilon = 1e-8;
   for (Slot& slot : slots_) {
     torch::Tensor gradient = slot.parameter.grad();

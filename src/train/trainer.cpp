@@ -73,16 +73,16 @@ class Trainer {
       }
       examples_seen_ += static_cast<int64_t>(rows.size());
       report(cursor_.batch, batches);
-      const bool look = options_.evaluate_every > 0 ? cursor_.step % options_.evaluate_every == 0
-                                                    : pass_done;
+      const bool look =
+          options_.evaluate_every > 0 ? cursor_.step % options_.evaluate_every == 0 : pass_done;
       if (look) look_at_dev();
       if (interrupted()) {
         checkpoint();
         stopped_by_user_ = true;
         return "interrupted";
       }
-      const bool due = options_.checkpoint_every > 0 ? cursor_.step % options_.checkpoint_every == 0
-                                                     : look;
+      const bool due =
+          options_.checkpoint_every > 0 ? cursor_.step % options_.checkpoint_every == 0 : look;
       if (due) checkpoint();
       if (options_.patience > 0 && cursor_.looks_without_gain >= options_.patience) {
         return fmt::format("no better dev {} in {} looks", job_.task.primary_metric().name,
@@ -96,8 +96,7 @@ class Trainer {
   void update(const std::vector<int64_t>& rows) {
     const Batch batch = job_.task.collate(job_.train, rows);
     optimizer_.zero_gradients();
-    const torch::Tensor loss =
-        job_.task.loss(job_.task.forward(batch, {}), batch, loss_options_);
+    const torch::Tensor loss = job_.task.loss(job_.task.forward(batch, {}), batch, loss_options_);
     loss.backward();
     const double value = loss.item<double>();
     const double rate = learning_rate_at(options_, cursor_.step, total_steps_);

@@ -28,8 +28,9 @@ TEST(MergeConfig, LaysOverridesOverDefaults) {
 }
 
 TEST(MergeConfig, TakesAWholeNumberForAFractionAndTheOtherWayRoundOnlyIfExact) {
-  EXPECT_EQ(merge_config(kDefaults, {{"train", {{"learning_rate", 1}}}}, "")["train"]["learning_rate"],
-            1);
+  EXPECT_EQ(
+      merge_config(kDefaults, {{"train", {{"learning_rate", 1}}}}, "")["train"]["learning_rate"],
+      1);
   const json merged = merge_config(kDefaults, {{"train", {{"epochs", 3.0}}}}, "");
   EXPECT_TRUE(merged["train"]["epochs"].is_number_integer());
   EXPECT_NE(error_of({{"train", {{"epochs", 2.5}}}}), "no error");
@@ -44,7 +45,8 @@ TEST(MergeConfig, NamesTheUnknownKeyAndTheNearestKnownOne) {
 }
 
 TEST(MergeConfig, RefusesAnotherKindOfValue) {
-  EXPECT_NE(error_of({{"train", {{"epochs", "three"}}}}).find("must be a number"), std::string::npos);
+  EXPECT_NE(error_of({{"train", {{"epochs", "three"}}}}).find("must be a number"),
+            std::string::npos);
   EXPECT_NE(error_of({{"train", 3}}).find("must be an object"), std::string::npos);
   EXPECT_NE(error_of({{"data", {{"train", "a.tsv"}}}}).find("must be a array"), std::string::npos);
 }

@@ -26,8 +26,8 @@ Examples separable(int64_t classes, int64_t count, int64_t noise) {
     examples.labels.push_back(label);
     examples.all.push_back(i);
     examples.rows.features.push_back(static_cast<int32_t>(label));
-    examples.rows.features.push_back(
-        static_cast<int32_t>(classes + static_cast<int64_t>(random.below(static_cast<uint64_t>(noise)))));
+    examples.rows.features.push_back(static_cast<int32_t>(
+        classes + static_cast<int64_t>(random.below(static_cast<uint64_t>(noise)))));
     examples.rows.values.insert(examples.rows.values.end(), 2, std::sqrt(0.5F));
     examples.rows.offsets.push_back(static_cast<int64_t>(examples.rows.features.size()));
   }
@@ -41,8 +41,8 @@ int64_t best(const std::vector<float>& scores) {
 TEST(NaiveBayesSvm, SeparatesWhatIsSeparable) {
   for (const int64_t classes : {2, 3, 5}) {
     const Examples examples = separable(classes, 200, 20);
-    const LinearScorer scorer = fit_naive_bayes_svm(examples.rows, examples.labels, examples.all,
-                                                    classes + 20, classes, {});
+    const LinearScorer scorer =
+        fit_naive_bayes_svm(examples.rows, examples.labels, classes + 20, classes, {});
     for (const int64_t row : examples.all) {
       EXPECT_EQ(best(scorer.score(examples.rows, row)), examples.labels[static_cast<size_t>(row)]);
     }
@@ -58,7 +58,7 @@ TEST(NaiveBayesSvm, SolvesTheStatedProblem) {
   options.passes = 2000;
   const int64_t features = 8;
   const LinearScorer scorer =
-      fit_naive_bayes_svm(examples.rows, examples.labels, examples.all, features, 2, options);
+      fit_naive_bayes_svm(examples.rows, examples.labels, features, 2, options);
   std::vector<double> in(features, 1.0);
   std::vector<double> out(features, 1.0);
   for (const int64_t row : examples.all) {
@@ -102,27 +102,14 @@ TEST(NaiveBayesSvm, SolvesTheStatedProblem) {
   }
 }
 
-TEST(NaiveBayesSvm, OutOfFoldScoresComeFromFitsThatDidNotSeeTheRow) {
-  // Every row has a feature of its own and nothing else: a fit that saw it knows its label, one that
-  // did not knows nothing of it, so the scores must not tell labels apart.
-  Examples examples;
-  for (int64_t i = 0; i < 40; ++i) {
-    examples.labels.push_back(i % 2);
-    examples.rows.features.push_back(static_cast<int32_t>(i));
-    examples.rows.values.push_back(1.0F);
-    examples.rows.offsets.push_back(i + 1);
-  }
-  const auto scores = out_of_fold_scores(examples.rows, examples.labels, 40, 2, 5, {});
-  for (size_t fold_value = 0; fold_value < scores.size(); fold_value += 2) {
-    EXPECT_LT(std::fabs(scores[fold_value + 1] - scores[fold_value]), 0.5);
-  }
-}
-
 TEST(NaiveBayesSvm, IsDeterministic) {
   const Examples examples = separable(3, 100, 10);
-  const auto once = out_of_fold_scores(examples.rows, examples.labels, 13, 3, 5, {});
-  const auto twice = out_of_fold_scores(examples.rows, examples.labels, 13, 3, 5, {});
-  EXPECT_EQ(once, twice);
+  NaiveBayesSvmOptions options;
+  options.with_idf = true;
+  const auto once = fit_naive_bayes_svm(examples.rows, examples.labels, 13, 3, options);
+  const auto twice = fit_naive_bayes_svm(examples.rows, examples.labels, 13, 3, options);
+  EXPECT_EQ(once.weights, twice.weights);
+  EXPECT_EQ(once.biases, twice.biases);
 }
 
 TEST(CalibratedScale, FindsTheFactorThatMadeTheLabels) {

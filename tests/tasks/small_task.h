@@ -44,7 +44,8 @@ class TemporaryFolder {
 
 /// `rows` lines "label<TAB>text": filler words, and one marker word that alone decides the label.
 inline std::string marker_corpus(int rows, uint64_t seed) {
-  const char* fillers[] = {"one", "day", "the", "sun", "went", "over", "some", "hill", "and", "tree"};
+  const char* fillers[] = {"one",  "day",  "the",  "sun", "went",
+                           "over", "some", "hill", "and", "tree"};
   const char* markers[] = {"alpha", "beta", "gamma"};
   const char* labels[] = {"A", "B", "C"};
   Random random(seed);
@@ -65,15 +66,12 @@ inline std::string marker_corpus(int rows, uint64_t seed) {
 }
 
 inline nlohmann::json small_config(const Task& task) {
-  return merge_config(task.default_config(),
-                      {{"data", {{"format", "tsv"}, {"label_column", "1"}, {"text_column", "2"}}},
-                       {"text", {{"units", "word"}}},
-                       {"model",
-                        {{"embedding_dim", 16},
-                         {"hidden_size", 16},
-                         {"heads", 2},
-                         {"wide", "none"}}}},
-                      "test");
+  return merge_config(
+      task.default_config(),
+      {{"data", {{"format", "tsv"}, {"label_column", "1"}, {"text_column", "2"}}},
+       {"text", {{"units", "word"}}},
+       {"model", {{"embedding_dim", 16}, {"hidden_size", 16}, {"heads", 2}, {"wide", "none"}}}},
+      "test");
 }
 
 }  // namespace attend::testing

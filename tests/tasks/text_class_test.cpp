@@ -1,7 +1,10 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "attend/base/error.h"
+#include "attend/nn/text_classifier.h"
 #include "attend/nn/weights.h"
 #include "attend/tasks/run_folder.h"
 #include "small_task.h"
@@ -31,7 +34,7 @@ class TextClass : public ::testing::Test {
         folder_.write("train.tsv", corpus.empty() ? testing::marker_corpus(60, 1) : corpus);
     config_ = merge_config(testing::small_config(*task_), settings, "test");
     data_ = task_->prepare(config_, {path});
-    task_->before_training(*data_);
+    task_->before_training(*data_, *data_);
     task_->model()->eval();
   }
 
@@ -51,7 +54,8 @@ const json kWide = {{"model", {{"wide", "fitted"}}},
 
 TEST_F(TextClass, ABatchEqualsItsExamplesOneByOne) {
   for (const char* pooling : {"attention", "mean", "cls", "max"}) {
-    prepare(merge_config(config_.is_null() ? task_->default_config() : config_, json::object(), ""));
+    prepare(
+        merge_config(config_.is_null() ? task_->default_config() : config_, json::object(), ""));
     task_ = make_task("text-class");
     prepare({{"model", {{"pooling", pooling}}}});
     const auto together = scores(*data_, {0, 1, 2, 3, 4});
@@ -73,7 +77,8 @@ TEST_F(TextClass, RunFolderGivesTheSameScoresBack) {
     const auto again = run.task->read((folder_ / "train.tsv").string(), true);
     torch::NoGradGuard no_grad;
     const std::vector<int64_t> rows = {0, 1, 2};
-    EXPECT_TRUE(torch::equal(before, run.task->forward(run.task->collate(*again, rows), {}).scores));
+    EXPECT_TRUE(
+        torch::equal(before, run.task->forward(run.task->collate(*again, rows), {}).scores));
     EXPECT_EQ(fingerprint(*again), fingerprint(*data_));
   }
 }
@@ -83,6 +88,28 @@ TEST_F(TextClass, FittedWideTermAloneSeparatesTheMarkers) {
   const auto predictions = task_->predict({scores(*data_, {0, 1, 2, 3, 4, 5, 6, 7}), {}, {}}, 1);
   for (int64_t row = 0; row < 8; ++row) {
     EXPECT_EQ(predictions[static_cast<size_t>(row)][0].label, data_->gold(row));
+  }
+}
+
+// The mix is a minimum: no other pair of factors near it has a smaller loss.
+TEST_F(TextClass, AfterTrainingTheMixIsTheBestOnTheDevSet) {
+  prepare(kWide);
+  task_->after_training(*data_);
+  std::vector<int64_t> all(static_cast<size_t>(data_->size()));
+  std::iota(all.begin(), all.end(), int64_t{0});
+  torch::NoGradGuard no_grad;
+  const auto loss = [&](double deep, double wide) {
+    auto* model = dynamic_cast<TextClassifierWithAttentionImpl*>(task_->model().get());
+    model->scale_parts(deep, wide);
+    const Batch batch = task_->collate(*data_, all);
+    const double value = task_->loss(task_->forward(batch, {}), batch, {}).item<double>();
+    model->scale_parts(1 / deep, 1 / wide);
+    return value;
+  };
+  const double best = loss(1, 1);
+  for (const double factor : {0.8, 1.25}) {
+    EXPECT_GE(loss(factor, 1), best - 1e-5);
+    EXPECT_GE(loss(1, factor), best - 1e-5);
   }
 }
 
@@ -160,8 +187,7 @@ TEST_F(TextClass, SaysWhatIsWrongWithLabels) {
 TEST_F(TextClass, UnknownTargetListsTheOutputs) {
   prepare();
   const TaskOutput output{scores(*data_, {0}), {}, {}};
-  const std::string error =
-      error_of([&] { task_->target_scores(output, "Z"); }, ExitCode::kUsage);
+  const std::string error = error_of([&] { task_->target_scores(output, "Z"); }, ExitCode::kUsage);
   EXPECT_NE(error.find("A, B, C"), std::string::npos) << error;
 }
 
@@ -181,8 +207,9 @@ TEST_F(TextClass, LossIsCrossEntropy) {
 
 TEST(RunFolder, RefusesWhatIsNotItsOwn) {
   TemporaryFolder folder;
-  EXPECT_NE(error_of([&] { load_run(folder / "none"); }, ExitCode::kModel).find("no such run folder"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { load_run(folder / "none"); }, ExitCode::kModel).find("no such run folder"),
+      std::string::npos);
   EXPECT_NE(error_of([&] { load_run(folder.path()); }, ExitCode::kModel).find("not a run folder"),
             std::string::npos);
   const auto attend_json = [&](const std::string& text) {

@@ -17,7 +17,7 @@ enum class NgramReach {
   kWord,  ///< inside a run without white space, which gets a boundary mark at both ends (the
           ///< "char_wb" of scikit-learn): for Chinese a run is a clause, so n-grams go across its
           ///< words
-  kText  ///< across white space, each run of which counts as one character; no boundary marks
+  kText   ///< across white space, each run of which counts as one character; no boundary marks
 };
 
 /// What is counted. Lengths are in code points of the normalised text, or in words.

@@ -13,7 +13,8 @@ namespace attend {
 
 /// The methods that explain() knows, in the order it shows them:
 /// "attention": weights of the last layer, averaged over heads, read out the way the model's head
-///   reads its positions (r = q A, q = read-out vector); says where information was mixed. Unsigned.
+///   reads its positions (r = q A, q = read-out vector); says where information was mixed.
+///   Unsigned.
 /// "occlusion": leave one out: log-odds of the target with the unit minus without it. Signed.
 /// "gradient-x-input": sum over dimensions of embedding times gradient of the target's logit, plus
 ///   what the unit's n-grams add to it directly. Signed.
@@ -31,7 +32,8 @@ struct ExplainOptions {
 
 /// Explains the output of `task` for example `row`. The model must be in eval mode. Throws
 /// Error(kUsage) for an unknown method, target or kind of unit.
-Explanation explain(Task& task, const Dataset& data, int64_t row, const ExplainOptions& options = {});
+Explanation explain(Task& task, const Dataset& data, int64_t row,
+                    const ExplainOptions& options = {});
 
 /// The prediction of one example with the stretch of its input that carries it, without the rest of
 /// an explanation. Nothing for an input of a single unit.

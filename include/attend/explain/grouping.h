@@ -26,8 +26,8 @@ std::vector<UnitGroup> single_groups(int64_t units);
 /// across a word boundary joins the words it touches.
 std::vector<UnitGroup> word_groups(const std::string& input, const std::vector<Unit>& units);
 
-/// The units of the groups: from the first unit's begin to the last one's end, with the original text
-/// between.
+/// The units of the groups: from the first unit's begin to the last one's end, with the original
+/// text between.
 std::vector<Unit> merged_units(const std::string& input, const std::vector<Unit>& units,
                                const std::vector<UnitGroup>& groups);
 
@@ -36,8 +36,8 @@ std::vector<double> merged_scores(const std::vector<double>& scores,
                                   const std::vector<UnitGroup>& groups);
 
 /// Attention of groups: the weight on a group of keys is the sum over its keys, the weight from a
-/// group of queries the mean over its queries; so rows that summed to 1 still do. A map with one row
-/// (pooling) keeps it.
+/// group of queries the mean over its queries; so rows that summed to 1 still do. A map with one
+/// row (pooling) keeps it.
 AttentionMap merged_map(const AttentionMap& map, const std::vector<UnitGroup>& groups);
 
 }  // namespace attend

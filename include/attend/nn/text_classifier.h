@@ -73,8 +73,8 @@ struct TextClassifierRequest {
 struct TextClassifierOutput {
   torch::Tensor logits;       ///< [batch, output]
   torch::Tensor deep_logits;  ///< [batch, output], without the wide term
-  torch::Tensor hidden;  ///< [batch, prepended + length, hidden], behind the encoder
-  torch::Tensor pooled;  ///< [batch, hidden], before dropout
+  torch::Tensor hidden;       ///< [batch, prepended + length, hidden], behind the encoder
+  torch::Tensor pooled;       ///< [batch, hidden], before dropout
   /// [batch, prepended + length], what the head reads of each position; see PoolingOutput.
   torch::Tensor readout;
   /// [batch, pooling heads, prepended + length]; attention pooling only.
@@ -119,6 +119,10 @@ class TextClassifierWithAttentionImpl : public torch::nn::Module {
   /// logits += scale * (sum of value * weights row + biases). `weights` [ngram_features, output],
   /// `biases` [output]. Needs options().ngram_wide and ngram_features > 0.
   void set_wide(const torch::Tensor& weights, const torch::Tensor& biases, double scale);
+
+  /// Multiplies what the deep part and the wide term add to the logits, for good: a mix that was
+  /// settled after training.
+  void scale_parts(double deep, double wide);
 
   const TextClassifierOptions& options() const { return options_; }
 

@@ -1,7 +1,7 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
-// The parts of LibTorch that attend uses. torch/torch.h would bring data loaders, serialisation and the
-// script compiler too, and more than double the time that each file takes to compile.
+// The parts of LibTorch that attend uses. torch/torch.h would bring data loaders, serialisation and
+// the script compiler too, and more than double the time that each file takes to compile.
 #pragma once
 
 #include <torch/autograd.h>

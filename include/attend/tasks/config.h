@@ -9,18 +9,18 @@
 
 namespace attend {
 
-/// `defaults` with `overrides` laid over it, section by section. A key that `defaults` does not have,
-/// or a value of another kind (a text for a number), is an Error(kUsage) that names `origin`, the
-/// dotted key, what was expected, and the nearest known key.
+/// `defaults` with `overrides` laid over it, section by section. A key that `defaults` does not
+/// have, or a value of another kind (a text for a number), is an Error(kUsage) that names `origin`,
+/// the dotted key, what was expected, and the nearest known key.
 nlohmann::json merge_config(const nlohmann::json& defaults, const nlohmann::json& overrides,
                             const std::string& origin);
 
-/// `defaults` with the values that `config` has for its keys, at any depth; everything else of `config`
-/// is left out. How a part takes its settings out of a larger configuration.
+/// `defaults` with the values that `config` has for its keys, at any depth; everything else of
+/// `config` is left out. How a part takes its settings out of a larger configuration.
 nlohmann::json settings_of(const nlohmann::json& defaults, const nlohmann::json& config);
 
-/// Turns "train.learning_rate=1e-3" into {"train": {"learning_rate": 0.001}}. A value that is not JSON
-/// is taken as text. Throws Error(kUsage) if there is no '='.
+/// Turns "train.learning_rate=1e-3" into {"train": {"learning_rate": 0.001}}. A value that is not
+/// JSON is taken as text. Throws Error(kUsage) if there is no '='.
 nlohmann::json parse_setting(const std::string& setting);
 
 /// The value at `key` of a complete section, with a clear Error(kModel) naming `origin` if it is
@@ -33,8 +33,8 @@ T config_value(const nlohmann::json& section, const std::string& key, const std:
   try {
     return section.at(key).template get<T>();
   } catch (const nlohmann::json::exception&) {
-    throw model_error(origin + ": \"" + key + "\" has the wrong type (" + section.at(key).type_name() +
-                      "); restore the file or train again");
+    throw model_error(origin + ": \"" + key + "\" has the wrong type (" +
+                      section.at(key).type_name() + "); restore the file or train again");
   }
 }
 
@@ -42,4 +42,3 @@ T config_value(const nlohmann::json& section, const std::string& key, const std:
 std::string nearest_name(const std::string& name, const std::vector<std::string>& known);
 
 }  // namespace attend
-

@@ -32,8 +32,8 @@ void write_run(const std::filesystem::path& folder, const nlohmann::json& config
 bool is_run_folder(const std::filesystem::path& folder);
 
 /// Reads a run folder. `weights`: also model.safetensors; without it the model keeps its first
-/// values, as a resumed training wants. Throws Error(kModel) naming the file, what is wrong (missing,
-/// a newer format, another task's weights, damaged) and the fix.
+/// values, as a resumed training wants. Throws Error(kModel) naming the file, what is wrong
+/// (missing, a newer format, another task's weights, damaged) and the fix.
 Run load_run(const std::filesystem::path& folder, bool weights = true);
 
 /// A hash over every input and gold output, which tells whether data changed.

@@ -1,7 +1,8 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
-// The one interface between what a task is (tasks/) and everything that works for any task: training,
-// evaluation, explanation, reports. docs/architecture.md shows how each kind of task fits it.
+// The one interface between what a task is (tasks/) and everything that works for any task:
+// training, evaluation, explanation, reports. docs/architecture.md shows how each kind of task fits
+// it.
 #pragma once
 
 #include "attend/nn/torch.h"
@@ -57,15 +58,15 @@ struct Batch {
 
 /// What one forward pass gives.
 struct TaskOutput {
-  torch::Tensor scores;   ///< `[batch, outputs]` logits; a task with a sequence of outputs adds axes
+  torch::Tensor scores;  ///< `[batch, outputs]` logits; a task with a sequence of outputs adds axes
   torch::Tensor readout;  ///< `[batch, length]` how the head reads the encoder; rows sum to 1
   Trace trace;            ///< what the forward pass was asked to report about its attention
 };
 
 /// How the loss is shaped; a task ignores what has no meaning for it.
 struct LossOptions {
-  double label_smoothing = 0;          ///< in [0, 1): probability mass spread over all outputs
-  std::vector<double> class_weights;   ///< one per class, or empty: all equal
+  double label_smoothing = 0;         ///< in [0, 1): probability mass spread over all outputs
+  std::vector<double> class_weights;  ///< one per class, or empty: all equal
 };
 
 /// How units are taken out of an input when an explanation asks "what if this were not there?".
@@ -100,8 +101,8 @@ struct PrimaryMetric {
 
 /// What an example is, how it becomes a batch, its loss, its metrics, its prediction, and what an
 /// explanation of it speaks of. A task owns its model and whatever else it learnt from the training
-/// data (labels, vocabulary). Life: configure + prepare (training) or load (a finished run), then the
-/// rest. Every call throws attend::Error for a user's mistake.
+/// data (labels, vocabulary). Life: configure + prepare (training) or load (a finished run), then
+/// the rest. Every call throws attend::Error for a user's mistake.
 class Task {
  public:
   virtual ~Task() = default;
@@ -110,8 +111,9 @@ class Task {
 
   // ---- life
 
-  /// All settings this task knows, with their defaults: sections "data" (formats and columns), "text"
-  /// or their like, "model" and "train" (only where the task's default differs from the trainer's).
+  /// All settings this task knows, with their defaults: sections "data" (formats and columns),
+  /// "text" or their like, "model" and "train" (only where the task's default differs from the
+  /// trainer's).
   virtual nlohmann::json default_config() const = 0;
 
   /// Training: reads `paths`, learns labels and vocabulary from them, builds the model with the
@@ -120,8 +122,11 @@ class Task {
                                            const std::vector<std::string>& paths) = 0;
 
   /// Training: whatever is fitted on the training examples without gradients, before the first
-  /// update; may annotate `train`. Deterministic, since a resumed run does it again.
-  virtual void before_training(Dataset& train) = 0;
+  /// update. Deterministic, since a resumed run does it again.
+  virtual void before_training(const Dataset& train, const Dataset& dev) = 0;
+
+  /// Training: what is settled on the dev set once the best weights are chosen; may change weights.
+  virtual void after_training(const Dataset& dev) = 0;
 
   /// What prepare learnt apart from weights: the section "task_state" of attend.json.
   virtual nlohmann::json state() const = 0;
@@ -156,8 +161,8 @@ class Task {
   virtual torch::Tensor loss(const TaskOutput& output, const Batch& batch,
                              const LossOptions& options) const = 0;
 
-  /// A weight per class that makes rare classes count as much as common ones (mean 1 over examples);
-  /// empty for tasks without classes.
+  /// A weight per class that makes rare classes count as much as common ones (mean 1 over
+  /// examples); empty for tasks without classes.
   virtual std::vector<double> balanced_class_weights(const Dataset& data) const = 0;
 
   virtual std::unique_ptr<Metrics> new_metrics() const = 0;
@@ -195,9 +200,9 @@ class Task {
   virtual TaskOutput forward_from_embeddings(const torch::Tensor& embeddings, const Batch& batch,
                                              const TraceRequest& trace) = 0;
 
-  /// Contributions to each output that do not pass through the embeddings, `[batch, length, outputs]`
-  /// (a linear n-gram term); undefined where there are none. An attribution by gradients adds them,
-  /// since they are exactly additive.
+  /// Contributions to each output that do not pass through the embeddings, `[batch, length,
+  /// outputs]` (a linear n-gram term); undefined where there are none. An attribution by gradients
+  /// adds them, since they are exactly additive.
   virtual torch::Tensor additive_contributions(const Batch& batch) = 0;
 };
 

@@ -16,8 +16,9 @@ struct Interval {
   double high = 0;
 };
 
-/// Runs the model in eval mode, without gradients, over every example of `data`, examples of similar
-/// length together; `visit` sees each batch, its rows and its output. Ctrl-C stops between batches.
+/// Runs the model in eval mode, without gradients, over every example of `data`, examples of
+/// similar length together; `visit` sees each batch, its rows and its output. Ctrl-C stops between
+/// batches.
 void for_each_batch(
     Task& task, const Dataset& data, int64_t batch_size,
     const std::function<void(const std::vector<int64_t>&, const Batch&, const TaskOutput&)>& visit);
@@ -28,9 +29,9 @@ std::unique_ptr<Metrics> evaluate(Task& task, const Dataset& data, int64_t batch
 /// Every metric on all examples.
 std::map<std::string, double> metric_values(const Metrics& metrics);
 
-/// Percentile bootstrap (Efron 1979): the 2.5 and 97.5 % points of each metric over `resamples` draws
-/// of as many examples with replacement.
-std::map<std::string, Interval> bootstrap_intervals(const Metrics& metrics, int64_t resamples = 1000,
-                                                    uint64_t seed = 1);
+/// Percentile bootstrap (Efron 1979): the 2.5 and 97.5 % points of each metric over `resamples`
+/// draws of as many examples with replacement.
+std::map<std::string, Interval> bootstrap_intervals(const Metrics& metrics,
+                                                    int64_t resamples = 1000, uint64_t seed = 1);
 
 }  // namespace attend

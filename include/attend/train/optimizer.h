@@ -11,13 +11,14 @@
 
 namespace attend {
 
-/// Rate of step `step` (0-based) of `total`: a linear warm-up, then the decay. In [0, learning_rate].
+/// Rate of step `step` (0-based) of `total`: a linear warm-up, then the decay. In [0,
+/// learning_rate].
 double learning_rate_at(const TrainOptions& options, int64_t step, int64_t total);
 
 /// AdamW with decoupled weight decay (Loshchilov & Hutter 2019), global-norm clipping, and an
-/// exponential moving average of the weights. Its whole state is a map of tensors, which is what makes
-/// "resume bit for bit" a matter of saving that map; LibTorch's own optimiser keys its state by
-/// addresses and serialises it through pickle archives.
+/// exponential moving average of the weights. Its whole state is a map of tensors, which is what
+/// makes "resume bit for bit" a matter of saving that map; LibTorch's own optimiser keys its state
+/// by addresses and serialises it through pickle archives.
 class Optimizer {
  public:
   Optimizer(torch::nn::Module& module, const TrainOptions& options);
@@ -28,11 +29,12 @@ class Optimizer {
   /// all gradients together before clipping (NaN or infinite: nothing was updated).
   double step(double learning_rate);
 
-  /// Averaged weights by parameter name; the live weights themselves if the average is off. The early
-  /// average is corrected for its start: decay is min(ema, (1 + step) / (10 + step)).
+  /// Averaged weights by parameter name; the live weights themselves if the average is off. The
+  /// early average is corrected for its start: decay is min(ema, (1 + step) / (10 + step)).
   TensorMap averaged() const;
 
-  /// Everything beside the weights that the next step depends on, sharing memory with the optimiser.
+  /// Everything beside the weights that the next step depends on, sharing memory with the
+  /// optimiser.
   TensorMap state() const;
 
  private:

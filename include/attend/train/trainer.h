@@ -21,7 +21,7 @@ struct TrainProgress {
   double loss = 0;          ///< moving mean of the last updates
   double examples_per_second = 0;
   double seconds_left = 0;
-  double best = 0;                                   ///< primary metric so far, if any look was taken
+  double best = 0;  ///< primary metric so far, if any look was taken
   std::optional<std::map<std::string, double>> dev;  ///< set right after a look at the dev set
   bool improved = false;                             ///< that look was the best so far
 };
@@ -46,12 +46,12 @@ struct TrainJob {
   std::function<void(const TrainProgress&)> observe;  ///< may be empty
 };
 
-/// Trains until the epochs are done, patience runs out, or Ctrl-C. The best weights on the dev metric
-/// (averaged ones, if averaging is on) are in `model.safetensors` and in the model afterwards. With the
-/// same seed, data and thread count the result has the same bits, also across resumes.
-/// Throws Error(kCheck) if the loss stops being finite (the last checkpoint and the best weights stay),
-/// Error(kModel) if there is no checkpoint to resume or it does not fit, Error(kData) if a file cannot
-/// be written.
+/// Trains until the epochs are done, patience runs out, or Ctrl-C. The best weights on the dev
+/// metric (averaged ones, if averaging is on) are in `model.safetensors` and in the model
+/// afterwards. With the same seed, data and thread count the result has the same bits, also across
+/// resumes. Throws Error(kCheck) if the loss stops being finite (the last checkpoint and the best
+/// weights stay), Error(kModel) if there is no checkpoint to resume or it does not fit,
+/// Error(kData) if a file cannot be written.
 TrainResult train(const TrainJob& job);
 
 }  // namespace attend

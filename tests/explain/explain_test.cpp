@@ -1,0 +1,199 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include "attend/explain/explain.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "../tasks/small_task.h"
+#include "attend/base/error.h"
+#include "attend/base/random.h"
+#include "attend/explain/grouping.h"
+#include "attend/train/trainer.h"
+
+namespace attend {
+namespace {
+
+using nlohmann::json;
+using testing::TemporaryFolder;
+
+TEST(Grouping, CharactersBecomeWords) {
+  const std::string input = "我热爱编程 ok";
+  std::vector<Unit> units;
+  for (int64_t i = 0; i < 5; ++i)
+    units.push_back({input.substr(static_cast<size_t>(3 * i), 3), {3 * i, 3 * i + 3}});
+  units.push_back({"o", {16, 17}});
+  units.push_back({"k", {17, 18}});
+  const auto groups = word_groups(input, units);
+  const auto merged = merged_units(input, units, groups);
+  std::vector<std::string> texts;
+  for (const Unit& unit : merged) texts.push_back(unit.text);
+  EXPECT_EQ(texts, (std::vector<std::string>{"我", "热爱", "编程", "ok"}));
+  EXPECT_EQ(merged[2].span, (Span{9, 15}));
+}
+
+TEST(Grouping, SumsScoresAndKeepsRowsOfAttention) {
+  Random random(1);
+  AttentionMap map;
+  map.rows = map.columns = 6;
+  for (int row = 0; row < 6; ++row) {
+    std::vector<double> weights;
+    double sum = 0;
+    for (int column = 0; column < 6; ++column) {
+      weights.push_back(random.uniform());
+      sum += weights.back();
+    }
+    for (const double weight : weights) map.weights.push_back(static_cast<float>(weight / sum));
+  }
+  const std::vector<UnitGroup> groups = {{0, 1}, {1, 4}, {4, 6}};
+  const AttentionMap merged = merged_map(map, groups);
+  ASSERT_EQ(merged.rows, 3);
+  ASSERT_EQ(merged.columns, 3);
+  for (size_t row = 0; row < 3; ++row) {
+    EXPECT_NEAR(merged.weights[3 * row] + merged.weights[3 * row + 1] + merged.weights[3 * row + 2],
+                1.0, 1e-5);
+  }
+  // Queries 1..3 onto keys 4..5: mean over queries of the sum over keys.
+  double expected = 0;
+  for (size_t query = 1; query < 4; ++query) {
+    expected += (map.weights[6 * query + 4] + map.weights[6 * query + 5]) / 3;
+  }
+  EXPECT_NEAR(merged.weights[3 * 1 + 2], expected, 1e-6);
+  EXPECT_EQ(merged_scores({1, 2, 3, 4, 5, 6}, groups), (std::vector<double>{1, 9, 11}));
+}
+
+TEST(StrongestSegment, IsTheLargestSumOverAllSegments) {
+  EXPECT_EQ(strongest_segment({}), std::nullopt);
+  EXPECT_EQ(strongest_segment({-1, 0, -2}), std::nullopt);
+  EXPECT_EQ(strongest_segment({0, 3, 2, 0, 0, 0, 0.5}), (std::make_pair<int64_t, int64_t>(1, 2)));
+  Random random(4);
+  for (int trial = 0; trial < 200; ++trial) {
+    std::vector<double> scores(1 + random.below(12));
+    for (double& score : scores) score = 2 * random.uniform() - 1;
+    const double top = *std::max_element(scores.begin(), scores.end());
+    const auto sum = [&](int64_t first, int64_t last) {
+      double total = 0;
+      for (int64_t i = first; i <= last; ++i) total += scores[static_cast<size_t>(i)] - 0.1 * top;
+      return total;
+    };
+    const auto found = strongest_segment(scores);
+    ASSERT_EQ(found.has_value(), top > 0);
+    if (!found) continue;
+    for (int64_t first = 0; first < static_cast<int64_t>(scores.size()); ++first) {
+      for (int64_t last = first; last < static_cast<int64_t>(scores.size()); ++last) {
+        EXPECT_LE(sum(first, last), sum(found->first, found->second) + 1e-12);
+      }
+    }
+  }
+}
+
+/// A model trained on texts of which one word decides: every method can be held against the truth.
+class Explained : public ::testing::TestWithParam<std::string> {
+ protected:
+  static void train(Task& task, const TemporaryFolder& folder, const json& settings,
+                    std::shared_ptr<Dataset>& dev) {
+    torch::manual_seed(5);
+    const auto config = merge_config(testing::small_config(task), settings, "test");
+    const auto data =
+        task.prepare(config, {folder.write("train.tsv", testing::marker_corpus(300, 1))});
+    dev = task.read(folder.write("dev.tsv", testing::marker_corpus(40, 2)), true);
+    task.before_training(*data, *dev);
+    TrainOptions options;
+    options.batch_size = 16;
+    options.epochs = 10;
+    options.learning_rate = 5e-3;
+    std::filesystem::create_directories(folder / "run");
+    attend::train({task, *data, *dev, options, folder / "run", false, {}});
+  }
+
+  static json settings_for(const std::string& kind) {
+    if (kind == "cls") return {{"model", {{"pooling", "cls"}}}};
+    if (kind == "wide") {
+      return {{"model", {{"wide", "fitted"}}}, {"text", {{"ngrams", {{"word_max", 1}}}}}};
+    }
+    return {{"model", {{"pooling", kind}}}};
+  }
+};
+
+TEST_P(Explained, TheMarkerIsFound) {
+  const TemporaryFolder folder;
+  const auto task = make_task("text-class");
+  std::shared_ptr<Dataset> dev;
+  train(*task, folder, settings_for(GetParam()), dev);
+  std::map<std::string, int> hits;
+  for (int64_t row = 0; row < dev->size(); ++row) {
+    const Explanation explanation = explain(*task, *dev, row);
+    ASSERT_EQ(explanation.outputs[0].label, dev->gold(row));
+    const auto marker =
+        std::find_if(explanation.units.begin(), explanation.units.end(), [](const Unit& unit) {
+          return unit.text == "alpha" || unit.text == "beta" || unit.text == "gamma";
+        });
+    const auto place = marker - explanation.units.begin();
+    for (const Attribution& one : explanation.attributions) {
+      ASSERT_EQ(one.scores.size(), explanation.units.size());
+      const auto top = std::max_element(one.scores.begin(), one.scores.end());
+      hits[one.method] += top - one.scores.begin() == place ? 1 : 0;
+    }
+    ASSERT_TRUE(explanation.evidence.has_value());
+    EXPECT_LE(explanation.evidence->begin, marker->span.begin);
+    EXPECT_GE(explanation.evidence->end, marker->span.end);
+    for (const AttentionMap& map : explanation.attention) {
+      ASSERT_EQ(map.columns, static_cast<int64_t>(explanation.units.size()));
+      ASSERT_EQ(map.weights.size(), static_cast<size_t>(map.rows * map.columns));
+    }
+  }
+  const int all = static_cast<int>(dev->size());
+  EXPECT_EQ(hits["occlusion"], all);
+  EXPECT_GE(hits["gradient-x-input"], all * 9 / 10);
+  EXPECT_LT(hits["random"], all / 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Explained,
+                         ::testing::Values("attention", "mean", "cls", "max", "wide"),
+                         [](const auto& info) { return info.param; });
+
+class ExplainOptionsTest : public Explained {};
+
+TEST_F(ExplainOptionsTest, BadRequestsSayWhatIsThere) {
+  const TemporaryFolder folder;
+  const auto task = make_task("text-class");
+  std::shared_ptr<Dataset> dev;
+  train(*task, folder, settings_for("attention"), dev);
+  const auto error_of = [&](const ExplainOptions& options) {
+    try {
+      explain(*task, *dev, 0, options);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kUsage);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  ExplainOptions options;
+  options.methods = {"oclusion"};
+  EXPECT_NE(error_of(options).find("did you mean \"occlusion\""), std::string::npos);
+  options = {};
+  options.target = "Q";
+  EXPECT_NE(error_of(options).find("A, B, C"), std::string::npos);
+  options = {};
+  options.units = "sentence";
+  EXPECT_NE(error_of(options).find("merged into \"word\""), std::string::npos);
+
+  // Log-odds change sign with the target: what speaks for one class speaks against another.
+  options = {};
+  options.methods = {"occlusion"};
+  const Explanation predicted = explain(*task, *dev, 0, options);
+  options.target = predicted.outputs[1].label;
+  const Explanation other = explain(*task, *dev, 0, options);
+  EXPECT_EQ(other.target, options.target);
+  EXPECT_NE(other.attributions[0].scores, predicted.attributions[0].scores);
+
+  options = {};
+  options.max_map_units = 2;
+  const Explanation small = explain(*task, *dev, 0, options);
+  EXPECT_TRUE(small.attention.empty());
+  ASSERT_EQ(small.notices.size(), 1U);
+  EXPECT_NE(small.notices[0].find("kept up to 2"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace attend
