@@ -1,9 +1,11 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
 
 #include "attend/base/error.h"
+#include "attend/base/text.h"
 #include "common.h"
 #include "verbs.h"
 
@@ -11,20 +13,36 @@ namespace {
 
 // One line, whatever happened: the user sees where and what, not a stack.
 int report(const std::string& message, attend::ExitCode code) {
-  std::fprintf(stderr, "attend: %s\n", message.substr(0, message.find('\n')).c_str());
+  // What a message quotes from a file must not reach the terminal as a command.
+  const std::string line = attend::printable(message.substr(0, message.find('\n')), 4000);
+  std::fprintf(stderr, "attend: %s\n", line.c_str());
   return static_cast<int>(code);
+}
+
+// The verb that was being parsed is the one whose help is wanted.
+std::string usage_message(const CLI::App* app, const CLI::Error& error) {
+  std::string verb = app->get_name();
+  for (auto inner = app->get_subcommands(); !inner.empty(); inner = app->get_subcommands()) {
+    app = inner.front();
+    verb += " " + app->get_name();
+  }
+  std::string what = error.what();
+  const auto unknown = app->remaining();
+  if (!unknown.empty() && app->get_require_subcommand_min() > 0 && !unknown[0].starts_with('-')) {
+    what = "unknown verb \"" + unknown[0] + "\"";
+  }
+  return "attend: " + attend::printable(what, 1000) + "; see `" + verb + " --help`\n";
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   attend::set_command_line(argc, argv);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over the limit is an error to report, not a crash
   CLI::App app{"Attention models: train them, run them, see what they look at.", "attend"};
   app.set_version_flag("--version", "attend " ATTEND_VERSION);
   app.require_subcommand(1);
-  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
-    return "attend: " + std::string(error.what()) + "; see `" + failed->get_name() + " --help`\n";
-  });
+  app.failure_message(usage_message);
   attend::add_data_verb(app);
   attend::add_train_verb(app);
   attend::add_eval_verb(app);

@@ -37,6 +37,7 @@ class Trainer {
   }
 
   TrainResult run() {
+    torch::manual_seed(static_cast<uint64_t>(options_.seed));  // a checkpoint brings its own state
     if (job_.resume) cursor_ = load_checkpoint(job_.run_folder, checkpoint_tensors());
     resumed_seconds_ = cursor_.seconds;
     start_ = Clock::now();

@@ -165,7 +165,7 @@ TEST_F(TextClass, LabelNumbersGetTheirNamesAlsoInAMovedRun) {
   prepare({{"data", {{"label_names", names}}}}, "0\talpha\n1\tbeta\n0\talpha x\n1\tbeta y\n");
   EXPECT_EQ(data_->gold(1), "good");
   const auto run_folder = folder_ / "run";
-  write_run(run_folder, config_, {}, *task_);
+  write_run(run_folder, config_, json::object(), *task_);
   save_tensors(run_folder / "model.safetensors", named_tensors(*task_->model()));
   std::filesystem::remove(names);
   const attend::Run run = load_run(run_folder);
@@ -173,7 +173,7 @@ TEST_F(TextClass, LabelNumbersGetTheirNamesAlsoInAMovedRun) {
 }
 
 TEST_F(TextClass, SaysWhatIsWrongWithLabels) {
-  EXPECT_NE(error_of([&] { prepare({}, "A\tone\nA\ttwo\n"); }, ExitCode::kData)
+  EXPECT_NE(error_of([&] { prepare(json::object(), "A\tone\nA\ttwo\n"); }, ExitCode::kData)
                 .find("at least two classes"),
             std::string::npos);
   task_ = make_task("text-class");
