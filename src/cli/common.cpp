@@ -103,9 +103,14 @@ std::vector<InputSet> read_inputs(const InputFlags& flags, const Task& task) {
     if (input == "-") {
       sets.push_back({task.from_inputs(read_lines(input)), false});
     } else if (std::filesystem::exists(input, ignored)) {
-      sets.push_back({flags.lines ? task.from_inputs(read_lines(input))
-                                  : task.read(input, /*with_gold=*/false),
-                      false});
+      try {
+        sets.push_back({flags.lines ? task.from_inputs(read_lines(input))
+                                    : task.read(input, /*with_gold=*/false),
+                        false});
+      } catch (const Error& error) {
+        if (error.code() != ExitCode::kUsage) throw;
+        throw usage_error(std::string(error.what()) + "; if every line is a text, add --lines");
+      }
     } else if (looks_like_file_name(input)) {
       throw data_error(input + ": no such file; if it is a text, give it as --text '" + input +
                        "'");

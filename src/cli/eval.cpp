@@ -5,6 +5,7 @@
 
 #include "attend/base/error.h"
 #include "attend/base/interrupt.h"
+#include "attend/report/text.h"
 #include "attend/train/evaluate.h"
 #include "common.h"
 #include "verbs.h"
@@ -49,7 +50,8 @@ std::string for_person(const json& result) {
   for (const auto& one : classes) {
     text += fmt::format("   {:.4f}  {:.4f} {:.4f} {:>6}  {}\n", one.at("precision").get<double>(),
                         one.at("recall").get<double>(), one.at("f1").get<double>(),
-                        one.at("examples").get<int64_t>(), one.at("label").get<std::string>());
+                        one.at("examples").get<int64_t>(),
+                        visible_text(one.at("label").get<std::string>(), true));
   }
   return text + "\n" + result.at("command").get<std::string>() + "\n";
 }

@@ -92,7 +92,8 @@ std::string as_tsv(const Answer& one) {
 std::string for_person(const Answer& one) {
   std::string text;
   for (const OutputScore& output : one.prediction) {
-    text += fmt::format("{}  {:.3f}\n", pad_to_width(output.label, 12), output.probability);
+    text += fmt::format("{}  {:.3f}\n", pad_to_width(visible_text(output.label, true), 12),
+                        output.probability);
   }
   if (one.evidence) text += "because of: " + visible_text(one.evidence_text(), true) + "\n";
   if (!one.notice.empty()) text += "note: " + one.notice + "\n";

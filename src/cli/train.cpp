@@ -36,6 +36,12 @@ struct TrainFlags {
   bool resume = false;
   bool force = false;
   bool quiet = false;
+
+  bool gives_settings() const {
+    return !task.empty() || !train.empty() || !dev.empty() || !recipe.empty() ||
+           !settings.empty() || !format.empty() || !text_column.empty() || !label_column.empty() ||
+           !label_names.empty() || seed >= 0 || threads >= 0;
+  }
 };
 
 json read_recipe(const std::string& path) {
@@ -157,6 +163,12 @@ void train_verb(const TrainFlags& flags) {
     info = json::parse(read_file(folder / "attend.json"), nullptr, false);
     if (info.is_discarded() || info.value("status", "") == "done") {
       throw usage_error(flags.run + ": training is done already; nothing to resume");
+    }
+    // The same command with --resume behind it is welcome; another one would be ignored silently.
+    if (flags.gives_settings() && resolve_config(flags) != config) {
+      throw usage_error(flags.run +
+                        ": --resume goes on with the settings the run was started with, and those "
+                        "given now differ; leave them out, or start over with --force");
     }
   } else {
     config = resolve_config(flags);

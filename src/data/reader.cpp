@@ -281,6 +281,15 @@ ReadResult read(std::string_view bytes, bool gzip, const std::string& name,
 
   result.format = options.format;
   result.has_labels = columns.label >= 0;
+  const bool has_columns =
+      options.format != DataFormat::kFastText && options.format != DataFormat::kPlain;
+  const auto column_name = [&](int column) {
+    if (column < 0 || !has_columns) return std::string();
+    return table.names.empty() ? std::to_string(column + 1)
+                               : table.names[static_cast<size_t>(column)];
+  };
+  result.text_column = column_name(columns.text);
+  result.label_column = column_name(columns.label);
   result.label_names = labels.names();
   result.facts = facts;
   RowBuilder(table, columns, labels, options).run(name, result);

@@ -25,6 +25,16 @@ T setting(const json& config, const char* section, const char* key) {
 
 const TextDataset& texts(const Dataset& data) { return dynamic_cast<const TextDataset&>(data); }
 
+// The format that the ending of a file name stands for; kAuto for any other.
+DataFormat format_of_name(const std::string& path) {
+  std::string name = path;
+  if (name.ends_with(".gz")) name.resize(name.size() - 3);
+  if (name.ends_with(".tsv")) return DataFormat::kTsv;
+  if (name.ends_with(".csv")) return DataFormat::kCsv;
+  if (name.ends_with(".jsonl")) return DataFormat::kJsonl;
+  return DataFormat::kAuto;
+}
+
 TextInput text_input(const Batch& batch) {
   const auto optional = [&](const char* name) {
     const auto found = batch.inputs.find(name);
@@ -137,11 +147,26 @@ json TextClassTask::default_config() const {
             {"ngram_dropout", 0.0}}}};
 }
 
-ReaderOptions TextClassTask::reader_options(bool with_gold) const {
+// What was found in the training file holds for every later file: guessed anew, a small file might
+// be read with text and label swapped.
+void TextClassTask::settle_format(const ReadResult& read) {
+  json& data = config_["data"];
+  if (data["format"] == "auto") data["format"] = to_string(read.format);
+  if (data["text_column"] == "") data["text_column"] = read.text_column;
+  if (data["label_column"] == "") data["label_column"] = read.label_column;
+}
+
+ReaderOptions TextClassTask::reader_options(const std::string& path, bool with_gold) const {
   ReaderOptions options;
   options.format = parse_data_format(setting<std::string>(config_, "data", "format"));
-  options.text_column = setting<std::string>(config_, "data", "text_column");
-  options.label_column = setting<std::string>(config_, "data", "label_column");
+  const DataFormat named = format_of_name(path);
+  if (named == DataFormat::kAuto || named == options.format ||
+      options.format == DataFormat::kAuto) {
+    options.text_column = setting<std::string>(config_, "data", "text_column");
+    options.label_column = setting<std::string>(config_, "data", "label_column");
+  } else {
+    options.format = named;  // the user has this file in another format, with columns of its own
+  }
   const auto separator = setting<std::string>(config_, "data", "separator");
   if (separator.size() > 1) {
     throw usage_error("data.separator is \"" + separator + "\"; it must be a single character");
@@ -183,7 +208,8 @@ std::shared_ptr<Dataset> TextClassTask::prepare(const json& config,
   std::string description;
   label_file_ = setting<std::string>(config_, "data", "label_names");
   for (const std::string& path : paths) {
-    ReadResult read = read_rows(path, reader_options(/*with_gold=*/true));
+    ReadResult read = read_rows(path, reader_options(path, /*with_gold=*/true));
+    settle_format(read);
     description += (description.empty() ? "" : "; ") + read.description;
     if (label_names_.empty()) label_names_ = read.label_names;
     rows.insert(rows.end(), std::make_move_iterator(read.rows.begin()),
@@ -303,7 +329,13 @@ void TextClassTask::after_training(const Dataset& dev) {
   model_->scale_parts(deep_factor, wide_factor);
 }
 
-json TextClassTask::state() const { return {{"labels", labels_.names()}}; }
+json TextClassTask::state() const {
+  const json& data = config_.at("data");
+  return {{"labels", labels_.names()},
+          {"format", data.at("format")},
+          {"text_column", data.at("text_column")},
+          {"label_column", data.at("label_column")}};
+}
 
 void TextClassTask::save_files(const std::filesystem::path& folder) const {
   encoder_.tokenizer->save(folder);
@@ -330,6 +362,9 @@ void TextClassTask::load(const json& config, const json& state,
   if (labels_.size() < 2) {
     throw model_error(origin + ": fewer than two labels; restore the file or train again");
   }
+  for (const char* key : {"format", "text_column", "label_column"}) {
+    config_["data"][key] = config_value<std::string>(state, key, origin);
+  }
   if (!setting<std::string>(config_, "data", "label_names").empty()) {
     label_file_ = folder / kLabelFile;
   }
@@ -354,7 +389,7 @@ void TextClassTask::load(const json& config, const json& state,
 }
 
 std::shared_ptr<Dataset> TextClassTask::read(const std::string& path, bool with_gold) const {
-  const ReadResult result = read_rows(path, reader_options(with_gold));
+  const ReadResult result = read_rows(path, reader_options(path, with_gold));
   return encode(path, result.description, result.rows, with_gold);
 }
 

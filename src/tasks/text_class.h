@@ -56,7 +56,8 @@ class TextClassTask : public Task {
   torch::Tensor additive_contributions(const Batch& batch) override;
 
  private:
-  ReaderOptions reader_options(bool with_gold) const;
+  ReaderOptions reader_options(const std::string& path, bool with_gold) const;
+  void settle_format(const ReadResult& read);
   void build_model();
   bool has_fitted_wide() const;
   std::shared_ptr<TextDataset> encode(const std::string& path, const std::string& description,

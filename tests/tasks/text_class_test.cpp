@@ -172,6 +172,19 @@ TEST_F(TextClass, LabelNumbersGetTheirNamesAlsoInAMovedRun) {
   EXPECT_EQ(run.task->read((folder_ / "train.tsv").string(), true)->gold(1), "good");
 }
 
+// A file of one row gives no hint which column is the label; what training found must hold.
+TEST_F(TextClass, ASmallFileIsReadLikeTheTrainingFile) {
+  prepare({{"data", {{"format", "auto"}, {"label_column", ""}, {"text_column", ""}}}});
+  const auto run_folder = folder_ / "run";
+  write_run(run_folder, config_, json::object(), *task_);
+  save_tensors(run_folder / "model.safetensors", named_tensors(*task_->model()));
+  const attend::Run run = load_run(run_folder);
+  const auto one = folder_.write("one.tsv", "A sunny day over the hills\tB\n");
+  EXPECT_EQ(run.task->read(one, /*with_gold=*/false)->input(0), "B");
+  const auto lines = folder_.write("some.jsonl", "{\"text\": \"one day\", \"label\": \"A\"}\n");
+  EXPECT_EQ(run.task->read(lines, true)->input(0), "one day");
+}
+
 TEST_F(TextClass, SaysWhatIsWrongWithLabels) {
   EXPECT_NE(error_of([&] { prepare(json::object(), "A\tone\nA\ttwo\n"); }, ExitCode::kData)
                 .find("at least two classes"),

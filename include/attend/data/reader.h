@@ -78,6 +78,10 @@ struct ReadResult {
   std::vector<Row> rows;
   bool has_labels = false;
   DataFormat format = DataFormat::kAuto;  ///< the one that was used, never kAuto
+  /// The columns that were used, as ReaderOptions takes them (name, or number from 1); empty where
+  /// the format has none. With `format`, they make another file be read the same way.
+  std::string text_column;
+  std::string label_column;
   /// In one line, "label<TAB>text, 2 columns, gzip, 44956 rows".
   std::string description;
   std::vector<Problem> problems;   ///< with BadLines::kCollect
