@@ -10,7 +10,7 @@ packages=(
   libcli11-dev nlohmann-json3-dev libfmt-dev zlib1g-dev
 )
 if [ "${1:-}" = test ]; then
-  packages+=(libgtest-dev python3 libxml2-utils)
+  packages+=(libgtest-dev libgmock-dev python3)
 fi
 
 missing=()
