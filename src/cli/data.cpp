@@ -32,7 +32,8 @@ void check(const CheckFlags& flags) {
   write_output({}, flags.json ? to_json(report).dump(2) + "\n" : to_text(report));
   if (flags.strict && !report.clean()) {
     throw Error(ExitCode::kCheck, flags.train + ": " + std::to_string(report.warnings.size()) +
-                                      " warnings, and --strict was given");
+                                      (report.warnings.size() == 1 ? " warning" : " warnings") +
+                                      ", and --strict was given");
   }
 }
 

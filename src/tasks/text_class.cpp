@@ -140,10 +140,8 @@ json TextClassTask::default_config() const {
             {"wide", "fitted"},  // how n-grams add to the logits: "fitted" before training, "joint"
                                  // with the rest, or "none"
             {"wide_cost", 1.0},  // of the fitted one: C of its SVM
-            {"wide_idf", false},     // of the fitted one: average with a tf-idf SVM
-            {"wide_in_loss", true},  // of the fitted one: the rest learns what it does not know;
-                                     // false: the rest learns alone and the two are added
-            {"ngram_deep", false},   // each n-gram adds to the embedding of its unit
+            {"wide_idf", false},    // of the fitted one: average with a tf-idf SVM
+            {"ngram_deep", false},  // each n-gram adds to the embedding of its unit
             {"ngram_dropout", 0.0}}}};
 }
 
