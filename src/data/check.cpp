@@ -2,6 +2,7 @@
 #include "attend/data/check.h"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -68,7 +69,7 @@ LengthStatistics measure_lengths(const std::vector<Row>& rows) {
   for (const Row& row : rows) lengths.push_back(count_characters(row.text));
   std::sort(lengths.begin(), lengths.end());
   const auto quantile = [&](double q) {
-    return lengths[static_cast<size_t>(q * static_cast<double>(lengths.size() - 1) + 0.5)];
+    return lengths[static_cast<size_t>(std::lround(q * static_cast<double>(lengths.size() - 1)))];
   };
   return {lengths.front(), quantile(0.5), quantile(0.95), lengths.back()};
 }

@@ -32,13 +32,14 @@ icu::BreakIterator& iterator(Boundary boundary) {
   if (instance == nullptr) {
     UErrorCode status = U_ZERO_ERROR;
     const icu::Locale& locale = icu::Locale::getRoot();
-    instance.reset(boundary == Boundary::kCharacter
-                       ? icu::BreakIterator::createCharacterInstance(locale, status)
-                       : icu::BreakIterator::createWordInstance(locale, status));
+    std::unique_ptr<icu::BreakIterator> made(
+        boundary == Boundary::kCharacter
+            ? icu::BreakIterator::createCharacterInstance(locale, status)
+            : icu::BreakIterator::createWordInstance(locale, status));
     if (U_FAILURE(status)) {
-      instance.reset();
       throw model_error("ICU has no word rules; install the package libicu72 or newer");
     }
+    instance = std::move(made);
   }
   return *instance;
 }

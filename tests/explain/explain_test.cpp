@@ -166,7 +166,8 @@ TEST_P(Explained, GradientTimesInputIsTheDerivative) {
   const auto logit = [&](int64_t unit, double factor) {
     torch::Tensor changed = embeddings.clone();
     changed.select(1, unit).mul_(factor);
-    return task->target_scores(task->forward_from_embeddings(changed, batch, {}), explanation.target)
+    return task
+        ->target_scores(task->forward_from_embeddings(changed, batch, {}), explanation.target)
         .item<double>();
   };
   TaskOutput additive;
