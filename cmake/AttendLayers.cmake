@@ -57,10 +57,11 @@ function(attend_share_torch_header target)
   endif()
 endfunction()
 
-# attend_add_test(<name> SOURCES ... DEPENDS ... [LABELS ...] [TORCH])
-# makes the GoogleTest program <name> and registers it with CTest under that name.
+# attend_add_test(<name> SOURCES ... DEPENDS ... [LABELS ...] [ISAS ...] [TORCH])
+# makes the GoogleTest program <name> and registers it with CTest under that name, or as <name>.<isa>
+# once per ISA, with ATTEND_ISA set to it.
 function(attend_add_test name)
-  cmake_parse_arguments(TEST "TORCH" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "TORCH" "TIMEOUT" "SOURCES;DEPENDS;LABELS;ISAS" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE ${TEST_DEPENDS} GTest::gtest_main attend-options)
   target_compile_definitions(${name} PRIVATE
@@ -71,6 +72,14 @@ function(attend_add_test name)
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 300)
   endif()
-  add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}")
+  foreach(isa IN LISTS TEST_ISAS)
+    add_test(NAME ${name}.${isa} COMMAND ${name})
+    set_tests_properties(${name}.${isa} PROPERTIES TIMEOUT ${TEST_TIMEOUT}
+      LABELS "${TEST_LABELS}" ENVIRONMENT ATTEND_ISA=${isa}
+      SKIP_REGULAR_EXPRESSION "SKIP: this processor lacks")
+  endforeach()
+  if(NOT TEST_ISAS)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}")
+  endif()
 endfunction()

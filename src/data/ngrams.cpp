@@ -148,12 +148,20 @@ void visit_words(const NgramOptions& options, std::string_view text, const Norma
   }
 }
 
-// Calls visit(hash, span of the first character or word, span of the last one) for every n-gram.
+// Calls visit(hash, span of the first character or word, span of the last one, whether of words)
+// for every n-gram.
 template <typename Visit>
 void visit_ngrams(const NgramOptions& options, std::string_view text, Visit visit) {
   const NormalizedText folded = normalise_with_offsets(text, {options.nfkc, options.fold_case});
-  visit_characters(options, folded, visit);
-  visit_words(options, text, folded, visit);
+  const auto visit_as = [&](bool of_words) {
+    return [&visit, of_words](uint64_t hash, const Span& first, const Span& last) {
+      visit(hash, first, last, of_words);
+    };
+  };
+  auto visit_character = visit_as(false);
+  auto visit_word = visit_as(true);
+  visit_characters(options, folded, visit_character);
+  visit_words(options, text, folded, visit_word);
 }
 
 void check_options(const NgramOptions& options) {
@@ -270,9 +278,10 @@ NgramOptions ngram_options_from_json(const nlohmann::json& json) {
 std::vector<Ngram> hashed_ngrams(const NgramOptions& options, std::string_view text) {
   check_options(options);
   std::vector<Ngram> result;
-  visit_ngrams(options, text, [&](uint64_t hash, const Span& first, const Span& last) {
-    result.push_back({hash, {first.begin, std::max(first.end, last.end)}, last});
-  });
+  visit_ngrams(
+      options, text, [&](uint64_t hash, const Span& first, const Span& last, bool of_words) {
+        result.push_back({hash, {first.begin, std::max(first.end, last.end)}, last, of_words});
+      });
   return result;
 }
 
@@ -320,7 +329,7 @@ NgramVocabulary NgramVocabulary::build(const NgramOptions& options,
   for (size_t i = 0; i < texts.size(); ++i) {
     hashes.clear();
     visit_ngrams(options, texts[i],
-                 [&](uint64_t hash, const Span&, const Span&) { hashes.push_back(hash); });
+                 [&](uint64_t hash, const Span&, const Span&, bool) { hashes.push_back(hash); });
     counter.add(hashes, static_cast<uint32_t>(i));
   }
   std::vector<Counter::Entry> kept = counter.kept(options);
@@ -363,9 +372,11 @@ std::vector<NgramHit> NgramVocabulary::extract(std::string_view text,
 
   std::vector<NgramHit> hits;
   if (hashes_.empty()) return hits;
-  visit_ngrams(options_, text, [&](uint64_t hash, const Span&, const Span& last) {
+  visit_ngrams(options_, text, [&](uint64_t hash, const Span&, const Span& last, bool of_words) {
     const int32_t feature = find(hash);
-    if (feature >= 0) hits.push_back({feature, unit_at[static_cast<size_t>(last.begin)]});
+    if (feature >= 0) {
+      hits.push_back({feature, unit_at[static_cast<size_t>(last.begin)], of_words});
+    }
   });
   return hits;
 }

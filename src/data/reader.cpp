@@ -257,7 +257,7 @@ ReadResult read(std::string_view bytes, bool gzip, const std::string& name,
   if (options.format == DataFormat::kAuto)
     options.format = internal::detect_format(bytes, name, options);
   const char separator = internal::detect_separator(bytes, options.format, options);
-  Table table = internal::split(bytes, options.format, separator);
+  Table table = internal::split(bytes, options.format, separator, options.extra_columns);
   facts.lines = table.facts.lines;
   facts.crlf_lines = table.facts.crlf_lines;
   facts.blank_lines = table.facts.blank_lines;

@@ -33,7 +33,10 @@ DataFormat detect_format(std::string_view bytes, const std::string& name,
                          const ReaderOptions& options);
 char detect_separator(std::string_view bytes, DataFormat format, const ReaderOptions& options);
 
-Table split(std::string_view bytes, DataFormat format, char separator);
+/// Of an array in JSONL the first value is the cell; `whole` names columns that keep the array, as
+/// JSON text.
+Table split(std::string_view bytes, DataFormat format, char separator,
+            const std::vector<std::string>& whole);
 
 /// Where in a record everything stands; -1 = nowhere.
 struct Columns {

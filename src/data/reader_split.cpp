@@ -81,7 +81,7 @@ void split_fasttext(std::string_view line, Record& record) {
   record.fields = {label, line};
 }
 
-// Values that fit in a cell; the first one of an array. Others are as if they were not there.
+// Values that fit in a cell. Others are as if they were not there.
 bool to_cell(const nlohmann::json& value, std::string& cell) {
   if (value.is_string())
     cell = value.get_ref<const std::string&>();
@@ -94,7 +94,7 @@ bool to_cell(const nlohmann::json& value, std::string& cell) {
 
 class JsonColumns {
  public:
-  explicit JsonColumns(Table& table) : table_(table) {}
+  JsonColumns(Table& table, const std::vector<std::string>& whole) : table_(table), whole_(whole) {}
 
   void split(std::string_view line, Record& record) {
     nlohmann::json json;
@@ -116,7 +116,12 @@ class JsonColumns {
     for (const auto& [key, value] : json.items()) {
       const bool several = value.is_array() && !value.empty();
       std::string cell;
-      if (!to_cell(several ? value.front() : value, cell)) continue;
+      // Of an array the first value counts, unless the column is wanted as it is.
+      if (value.is_array() && std::find(whole_.begin(), whole_.end(), key) != whole_.end()) {
+        cell = value.dump();
+      } else if (!to_cell(several ? value.front() : value, cell)) {
+        continue;
+      }
       auto [at, added] = index_.emplace(key, index_.size());
       if (added) {
         // A file of objects with ever new keys would make every record as wide as the file is long.
@@ -135,6 +140,7 @@ class JsonColumns {
 
  private:
   Table& table_;
+  const std::vector<std::string>& whole_;
   std::unordered_map<std::string, size_t> index_;
 };
 
@@ -316,13 +322,14 @@ char detect_separator(std::string_view bytes, DataFormat format, const ReaderOpt
   return format == DataFormat::kCsv ? best_csv_separator(bytes) : '\t';
 }
 
-Table split(std::string_view bytes, DataFormat format, char separator) {
+Table split(std::string_view bytes, DataFormat format, char separator,
+            const std::vector<std::string>& whole) {
   Table table;
   if (format == DataFormat::kCsv) {
     CsvSplitter(bytes, separator, table).run();
     return table;
   }
-  JsonColumns json(table);
+  JsonColumns json(table, whole);
   for (size_t at = 0; at < bytes.size();) {
     const Line line = take_line(bytes, at);
     ++table.facts.lines;

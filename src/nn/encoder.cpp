@@ -6,6 +6,7 @@
 
 #include "attend/base/error.h"
 #include "attend/nn/masks.h"
+#include "elementwise.h"
 #include "option_checks.h"
 #include "projection.h"
 
@@ -68,7 +69,7 @@ ConvolutionStemImpl::ConvolutionStemImpl(const EncoderOptions& options) {
       "convolution",
       torch::nn::Conv1d(torch::nn::Conv1dOptions(options.hidden, options.hidden, width)
                             .groups(options.stem_depthwise ? options.hidden : 1)));
-  dropout_ = register_module("dropout", torch::nn::Dropout(options.dropout));
+  dropout_ = options.dropout;
 }
 
 torch::Tensor ConvolutionStemImpl::forward(const torch::Tensor& input,
@@ -76,7 +77,7 @@ torch::Tensor ConvolutionStemImpl::forward(const torch::Tensor& input,
   const torch::Tensor channels_first = zero_padding(input, lengths).transpose(1, 2);
   const torch::Tensor padded = torch::constant_pad_nd(channels_first, {left_, right_});
   const torch::Tensor mixed = convolution_->forward(padded).transpose(1, 2);
-  return input + dropout_->forward(torch::gelu(mixed));
+  return detail::dropout_add(input, torch::gelu(mixed), dropout_, is_training());
 }
 
 FeedForwardImpl::FeedForwardImpl(const EncoderOptions& options) : activation_(options.activation) {
@@ -90,9 +91,10 @@ FeedForwardImpl::FeedForwardImpl(const EncoderOptions& options) : activation_(op
 
 torch::Tensor FeedForwardImpl::forward(const torch::Tensor& input) {
   if (activation_ == Activation::kSwiGlu) {
-    return down_->forward(torch::silu(gate_->forward(input)) * up_->forward(input));
+    return detail::project(
+        down_, torch::silu(detail::project(gate_, input)) * detail::project(up_, input));
   }
-  return down_->forward(torch::gelu(up_->forward(input)));
+  return detail::project(down_, detail::gelu(detail::project(up_, input)));
 }
 
 EncoderBlockImpl::EncoderBlockImpl(const EncoderOptions& options) {
@@ -102,15 +104,20 @@ EncoderBlockImpl::EncoderBlockImpl(const EncoderOptions& options) {
     feed_forward_norm_ = register_module("feed_forward_norm", layer_norm(options.hidden));
     feed_forward_ = register_module("feed_forward", FeedForward(options));
   }
-  dropout_ = register_module("dropout", torch::nn::Dropout(options.dropout));
+  dropout_ = options.dropout;
+  mixed_precision_ = options.mixed_precision;
 }
 
 AttentionOutput EncoderBlockImpl::forward(const torch::Tensor& input, const AttentionCall& call) {
-  AttentionOutput result = attention_->forward(attention_norm_->forward(input), call);
-  torch::Tensor hidden = input + dropout_->forward(result.output);
+  // Norms and residuals stay as they are; what the products read is rounded.
+  const torch::ScalarType type =
+      mixed_precision_ && is_training() ? torch::kBFloat16 : input.scalar_type();
+  AttentionOutput result =
+      attention_->forward(detail::layer_norm(attention_norm_, input, type), call);
+  torch::Tensor hidden = detail::dropout_add(input, result.output, dropout_, is_training());
   if (!feed_forward_.is_empty()) {
-    hidden =
-        hidden + dropout_->forward(feed_forward_->forward(feed_forward_norm_->forward(hidden)));
+    const torch::Tensor normed = detail::layer_norm(feed_forward_norm_, hidden, type);
+    hidden = detail::dropout_add(hidden, feed_forward_->forward(normed), dropout_, is_training());
   }
   result.output = hidden;
   return result;
@@ -158,7 +165,9 @@ EncoderOutput EncoderImpl::forward(const torch::Tensor& input, const torch::Tens
     entry.label = "layer " + std::to_string(layer);
     output.trace.layers.push_back(std::move(entry));
   }
-  if (!final_norm_.is_empty()) hidden = final_norm_->forward(hidden);
+  if (!final_norm_.is_empty()) {
+    hidden = detail::layer_norm(final_norm_, hidden, hidden.scalar_type());
+  }
   output.hidden = zero_padding(hidden, lengths);
   return output;
 }

@@ -52,25 +52,32 @@ MultiHeadAttentionImpl::MultiHeadAttentionImpl(const AttentionOptions& attention
 }
 
 torch::Tensor MultiHeadAttentionImpl::project_key(const torch::Tensor& source) {
-  const torch::Tensor key = split_heads(key_->forward(source), options_.resolved_kv_heads());
-  return key_norm_.is_empty() ? key : key_norm_->forward(key);
+  const torch::Tensor key =
+      split_heads(detail::project(key_, source), options_.resolved_kv_heads());
+  return key_norm_.is_empty() ? key : key_norm_->forward(key).to(source.scalar_type());
 }
 
 MultiHeadAttentionImpl::Projected MultiHeadAttentionImpl::project_self(const torch::Tensor& input,
                                                                        KeyValueCache* cache) {
   Projected projected;
   projected.offset = cache ? cache->length() : 0;
-  projected.query = split_heads(query_->forward(input), options_.heads);
-  if (!query_norm_.is_empty()) projected.query = query_norm_->forward(projected.query);
+  projected.query = split_heads(detail::project(query_, input), options_.heads);
+  if (!query_norm_.is_empty()) {
+    projected.query = query_norm_->forward(projected.query).to(input.scalar_type());
+  }
   projected.key = project_key(input);
-  projected.value = split_heads(value_->forward(input), options_.resolved_kv_heads());
+  projected.value = split_heads(detail::project(value_, input), options_.resolved_kv_heads());
   if (options_.positions == PositionKind::kRotary) {
     const int64_t dim =
         options_.rotary_dim > 0 ? options_.rotary_dim : options_.resolved_head_dim();
-    const RotaryAngles angles = rotary_angles(projected.offset, input.size(1), dim,
-                                              options_.rotary_base, projected.query.options());
-    projected.query = apply_rotary(projected.query, angles);
-    projected.key = apply_rotary(projected.key, angles);
+    // Angles in bfloat16 would turn neighbours alike at long lengths.
+    const bool rounded = projected.query.scalar_type() == torch::kBFloat16;
+    const auto rotation =
+        rounded ? projected.query.options().dtype(torch::kFloat) : projected.query.options();
+    const RotaryAngles angles =
+        rotary_angles(projected.offset, input.size(1), dim, options_.rotary_base, rotation);
+    projected.query = apply_rotary(projected.query, angles).to(input.scalar_type());
+    projected.key = apply_rotary(projected.key, angles).to(input.scalar_type());
   }
   if (cache) {
     std::tie(projected.key, projected.value) = cache->append(projected.key, projected.value);
@@ -82,15 +89,17 @@ MultiHeadAttentionImpl::Projected MultiHeadAttentionImpl::project_cross(const to
                                                                         const torch::Tensor& memory,
                                                                         KeyValueCache* cache) {
   Projected projected;
-  projected.query = split_heads(query_->forward(input), options_.heads);
-  if (!query_norm_.is_empty()) projected.query = query_norm_->forward(projected.query);
+  projected.query = split_heads(detail::project(query_, input), options_.heads);
+  if (!query_norm_.is_empty()) {
+    projected.query = query_norm_->forward(projected.query).to(input.scalar_type());
+  }
   if (cache && !cache->empty()) {
     projected.key = cache->key();
     projected.value = cache->value();
     return projected;
   }
   projected.key = project_key(memory);
-  projected.value = split_heads(value_->forward(memory), options_.resolved_kv_heads());
+  projected.value = split_heads(detail::project(value_, memory), options_.resolved_kv_heads());
   if (cache) {
     std::tie(projected.key, projected.value) = cache->append(projected.key, projected.value);
   }
@@ -104,8 +113,9 @@ AttentionOutput MultiHeadAttentionImpl::forward(const torch::Tensor& input,
               "MultiHeadAttention: input must be [batch, length, ", options_.hidden,
               "] or [length, ", options_.hidden, "], got ", input.sizes());
   const torch::Tensor batch = with_batch(input, single);
-  const torch::Tensor memory = with_batch(call.memory, single);
+  torch::Tensor memory = with_batch(call.memory, single);
   const bool cross = memory.defined();
+  if (cross) memory = memory.to(input.scalar_type());  // an encoder beside mixed precision
   if (!cross && options_.resolved_memory() != options_.hidden) {
     throw usage_error("this attention reads a memory of size " + std::to_string(options_.memory) +
                       " and cannot attend to its own input of size " +
@@ -143,8 +153,8 @@ AttentionOutput MultiHeadAttentionImpl::forward(const torch::Tensor& input,
 
   AttentionResult result = attention(projected.query, projected.key, projected.value, arguments);
   torch::Tensor joined = result.output.transpose(1, 2).flatten(2);
-  if (!gate_.is_empty()) joined = joined * torch::sigmoid(gate_->forward(batch));
-  torch::Tensor output = output_->forward(joined);
+  if (!gate_.is_empty()) joined = joined * torch::sigmoid(detail::project(gate_, batch));
+  torch::Tensor output = detail::project(output_, joined);
   if (single) output = output.squeeze(0);
   return {output, std::move(result.statistics)};
 }

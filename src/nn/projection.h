@@ -16,4 +16,13 @@ inline torch::nn::Linear projection(int64_t from, int64_t to, bool bias = true) 
   return linear;
 }
 
+/// The layer in the type of `input`: bfloat16 vectors make a bfloat16 product, whatever the type of
+/// the weights. One operator, where torch::nn::Linear takes a second pass for the bias.
+inline torch::Tensor project(const torch::nn::Linear& layer, const torch::Tensor& input) {
+  const auto in_type = [&](const torch::Tensor& parameter) {
+    return parameter.defined() ? parameter.to(input.scalar_type()) : parameter;
+  };
+  return torch::linear(input, in_type(layer->weight), in_type(layer->bias));
+}
+
 }  // namespace attend::detail

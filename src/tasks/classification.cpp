@@ -114,7 +114,7 @@ int64_t LabelSet::find(const std::string& name) const {
 }
 
 torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tensor& targets,
-                                  const LossOptions& options) {
+                                  const LossOptions& options, const torch::Tensor& row_weights) {
   namespace F = torch::nn::functional;
   F::CrossEntropyFuncOptions loss_options;
   loss_options.label_smoothing(options.label_smoothing);
@@ -122,7 +122,12 @@ torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tens
     loss_options.weight(
         torch::tensor(options.class_weights, torch::kFloat64).to(logits.scalar_type()));
   }
-  return F::cross_entropy(logits, targets, loss_options);
+  if (!row_weights.defined()) return F::cross_entropy(logits, targets, loss_options);
+  const torch::Tensor losses = F::cross_entropy(
+      logits, targets, torch::nn::CrossEntropyLossOptions(loss_options).reduction(torch::kNone));
+  const torch::Tensor weighted = (losses * row_weights.to(losses.scalar_type())).sum();
+  if (options.class_weights.empty()) return weighted / losses.size(0);
+  return weighted / loss_options.weight().index_select(0, targets).sum();
 }
 
 std::pair<double, double> best_mix(const torch::Tensor& deep, const torch::Tensor& wide,

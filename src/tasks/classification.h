@@ -32,9 +32,12 @@ class LabelSet {
 };
 
 /// Cross-entropy of `logits` `[batch, classes]` and `targets` `[batch]` int64, with smoothing and
-/// class weights; a scalar.
+/// class weights; a scalar. `row_weights` `[batch]`, or undefined for 1 each, multiply what each
+/// example adds; the sum is divided as if all were 1, so that lighter rows move the model less even
+/// where they fill a batch.
 torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tensor& targets,
-                                  const LossOptions& options);
+                                  const LossOptions& options,
+                                  const torch::Tensor& row_weights = {});
 
 /// The factors for `deep` and `wide`, both `[examples, classes]`, whose weighted sum has the
 /// smallest cross-entropy with `targets` `[examples]`: two numbers, by Newton's method (the loss is

@@ -16,6 +16,10 @@ struct Problem {
   std::span<const int64_t> labels;
   int64_t features;
   const NaiveBayesSvmOptions& options;
+
+  double weight(size_t row) const {
+    return rows.weights.empty() ? 1.0 : static_cast<double>(rows.weights[row]);
+  }
 };
 
 // log((p + s) / |p|) - log((q + s) / |q|) per feature: p counts the examples of the class that have
@@ -27,7 +31,8 @@ std::vector<float> log_count_ratio(const Problem& problem, int64_t positive) {
   for (size_t index = 0; index < problem.labels.size(); ++index) {
     auto& counts = problem.labels[index] == positive ? in : out;
     for (int64_t e = problem.rows.offsets[index]; e < problem.rows.offsets[index + 1]; ++e) {
-      counts[static_cast<size_t>(problem.rows.features[static_cast<size_t>(e)])] += 1;
+      counts[static_cast<size_t>(problem.rows.features[static_cast<size_t>(e)])] +=
+          problem.weight(index);
     }
   }
   const double in_total = std::accumulate(in.begin(), in.end(), 0.0);
@@ -96,7 +101,6 @@ std::pair<std::vector<float>, float> solve(const Problem& problem, int64_t posit
   std::vector<size_t> order(count);
   std::iota(order.begin(), order.end(), size_t{0});
   Random random(problem.options.seed);
-  const double diagonal = 0.5 / problem.options.cost;
   constexpr double kTolerance = 0.01;  // largest violation of optimality at which to stop
   for (int64_t pass = 0; pass < problem.options.passes; ++pass) {
     random.shuffle(std::span<size_t>(order));
@@ -106,6 +110,7 @@ std::pair<std::vector<float>, float> solve(const Problem& problem, int64_t posit
       for (size_t e = begins[i]; e < begins[i + 1]; ++e) {
         margin += static_cast<double>(weights[static_cast<size_t>(features[e])]) * values[e];
       }
+      const double diagonal = 0.5 / (problem.options.cost * problem.weight(i));
       const double gradient = signs[i] * margin - 1 + diagonal * dual[i];
       const double projected = dual[i] == 0 ? std::min(gradient, 0.0) : gradient;
       worst = std::max(worst, std::fabs(projected));

@@ -17,6 +17,7 @@ struct SparseRows {
   std::vector<int64_t> offsets{0};
   std::vector<int32_t> features;
   std::vector<float> values;
+  std::vector<float> weights;  // one per example, > 0, of its loss; empty: all 1
 
   int64_t size() const { return static_cast<int64_t>(offsets.size()) - 1; }
 };
@@ -40,9 +41,9 @@ struct NaiveBayesSvmOptions {
   uint64_t seed = 1;       ///< of the order in which examples are visited
 };
 
-/// Fits on the examples listed in `subset`; `labels` (of all rows) in [0, classes). Squared hinge
-/// loss, dual coordinate descent (Hsieh et al., ICML 2008). Deterministic; classes are solved in
-/// parallel.
+/// Fits on all rows; `labels` in [0, classes). Squared hinge loss, dual coordinate descent (Hsieh
+/// et al., ICML 2008). The weight of a row counts in the loss and in the naive-Bayes counts.
+/// Deterministic; classes are solved in parallel.
 LinearScorer fit_naive_bayes_svm(const SparseRows& rows, std::span<const int64_t> labels,
                                  int64_t features, int64_t classes,
                                  const NaiveBayesSvmOptions& options);

@@ -5,35 +5,21 @@
 
 #include "attend/base/error.h"
 #include "attend/base/file.h"
+#include "attend/data/unicode.h"
 #include "attend/nn/weights.h"
-#include "attend/tasks/config.h"
 #include "naive_bayes_svm.h"
+#include "skip_gram.h"
+#include "text_class_config.h"
 
 namespace attend {
 namespace {
 
 using nlohmann::json;
 
-constexpr const char* kOrigin = "text-class configuration";
 constexpr const char* kNgramFile = "ngrams.safetensors";
 constexpr const char* kLabelFile = "labels.txt";
 
-template <typename T>
-T setting(const json& config, const char* section, const char* key) {
-  return config_value<T>(config.at(section), key, std::string(kOrigin) + " (" + section + ")");
-}
-
 const TextDataset& texts(const Dataset& data) { return dynamic_cast<const TextDataset&>(data); }
-
-// The format that the ending of a file name stands for; kAuto for any other.
-DataFormat format_of_name(const std::string& path) {
-  std::string name = path;
-  if (name.ends_with(".gz")) name.resize(name.size() - 3);
-  if (name.ends_with(".tsv")) return DataFormat::kTsv;
-  if (name.ends_with(".csv")) return DataFormat::kCsv;
-  if (name.ends_with(".jsonl")) return DataFormat::kJsonl;
-  return DataFormat::kAuto;
-}
 
 TextInput text_input(const Batch& batch) {
   const auto optional = [&](const char* name) {
@@ -66,6 +52,7 @@ SparseRows sparse_rows(const TextDataset& data) {
   SparseRows rows;
   for (int64_t row = 0; row < data.size(); ++row) {
     const auto& hits = data.example(row).ngrams;
+    rows.weights.push_back(data.example(row).weight);
     const auto values = ngram_values(hits);
     std::map<int32_t, float> sums;
     for (size_t i = 0; i < hits.size(); ++i) sums[hits[i].feature] += values[i];
@@ -78,72 +65,9 @@ SparseRows sparse_rows(const TextDataset& data) {
   return rows;
 }
 
-NgramOptions ngram_options(const json& section) {
-  NgramOptions options;
-  options.char_min = config_value<int>(section, "char_min", kOrigin);
-  options.char_max = config_value<int>(section, "char_max", kOrigin);
-  options.word_min = config_value<int>(section, "word_min", kOrigin);
-  options.word_max = config_value<int>(section, "word_max", kOrigin);
-  options.min_count = config_value<int64_t>(section, "min_count", kOrigin);
-  options.max_features = config_value<int64_t>(section, "max_features", kOrigin);
-  return options;
-}
-
-bool wants_ngrams(const json& section) {
-  return config_value<int>(section, "char_max", kOrigin) > 0 ||
-         config_value<int>(section, "word_max", kOrigin) > 0;
-}
-
 }  // namespace
 
-json TextClassTask::default_config() const {
-  return {{"data",
-           {{"format", "auto"},     // as DataFormat
-            {"text_column", ""},    // name or number from 1; empty: found
-            {"label_column", ""},   //
-            {"separator", ""},      // between columns; empty: by format
-            {"label_names", ""}}},  // file with one label name per line, for numeric labels
-          {"text",
-           {{"units", "mixed"},   // as TokenizerKind
-            {"normalise", true},  //
-            {"fold_case", true},  //
-            {"min_count", 1},     // rarer units become unknown
-            {"max_vocabulary", 30000},
-            {"max_length", 512},  // units of a text that the model reads
-            {"ngrams",            // wide and deep n-gram terms; both maxima 0: none
-             {{"char_min", 1},
-              {"char_max", 0},
-              {"word_min", 1},
-              {"word_max", 0},
-              {"min_count", 2},
-              {"max_features", 0}}}}},
-          {"model",
-           {{"embedding_dim", 64},
-            {"hidden_size", 64},
-            {"layers", 1},
-            {"heads", 4},
-            {"kv_heads", 0},         // 0: as heads
-            {"feed_forward", 0},     // 0: 4 * hidden_size; -1: none
-            {"activation", "gelu"},  // or "swiglu"
-            {"positions", "sinusoidal"},
-            {"window", -1},     // keys to either side that a query sees; -1: all
-            {"stem_width", 0},  // odd; 0: no convolution before attention
-            {"qk_norm", false},
-            {"sink", false},
-            {"output_gate", false},
-            {"pooling", "attention"},
-            {"pooling_heads", 1},
-            {"embedding_dropout", 0.1},
-            {"word_dropout", 0.0},
-            {"attention_dropout", 0.0},
-            {"dropout", 0.1},
-            {"wide", "fitted"},  // how n-grams add to the logits: "fitted" before training, "joint"
-                                 // with the rest, or "none"
-            {"wide_cost", 1.0},  // of the fitted one: C of its SVM
-            {"wide_idf", false},    // of the fitted one: average with a tf-idf SVM
-            {"ngram_deep", false},  // each n-gram adds to the embedding of its unit
-            {"ngram_dropout", 0.0}}}};
-}
+json TextClassTask::default_config() const { return text_class_defaults(); }
 
 // What was found in the training file holds for every later file: guessed anew, a small file might
 // be read with text and label swapped.
@@ -154,31 +78,8 @@ void TextClassTask::settle_format(const ReadResult& read) {
   if (data["label_column"] == "") data["label_column"] = read.label_column;
 }
 
-ReaderOptions TextClassTask::reader_options(const std::string& path, bool with_gold) const {
-  ReaderOptions options;
-  options.format = parse_data_format(setting<std::string>(config_, "data", "format"));
-  const DataFormat named = format_of_name(path);
-  if (named == DataFormat::kAuto || named == options.format ||
-      options.format == DataFormat::kAuto) {
-    options.text_column = setting<std::string>(config_, "data", "text_column");
-    options.label_column = setting<std::string>(config_, "data", "label_column");
-  } else {
-    options.format = named;  // the user has this file in another format, with columns of its own
-  }
-  const auto separator = setting<std::string>(config_, "data", "separator");
-  if (separator.size() > 1) {
-    throw usage_error("data.separator is \"" + separator + "\"; it must be a single character");
-  }
-  options.separator = separator.empty() ? '\0' : separator[0];
-  options.label_names = label_file_;
-  options.require_labels = with_gold;
-  return options;
-}
-
-std::shared_ptr<TextDataset> TextClassTask::encode(const std::string& path,
-                                                   const std::string& description,
-                                                   const std::vector<Row>& rows,
-                                                   bool with_gold) const {
+std::vector<TextExample> TextClassTask::encode(const std::string& path,
+                                               const std::vector<Row>& rows, bool with_gold) const {
   std::vector<TextExample> examples;
   examples.reserve(rows.size());
   for (const Row& row : rows) {
@@ -196,90 +97,109 @@ std::shared_ptr<TextDataset> TextClassTask::encode(const std::string& path,
     }
     examples.push_back(std::move(example));
   }
-  return std::make_shared<TextDataset>(path + ": " + description, std::move(examples));
+  return examples;
+}
+
+std::vector<Row> TextClassTask::read_training_rows(const std::vector<std::string>& paths) {
+  std::vector<Row> rows;
+  label_file_ = setting<std::string>(config_, "data", "label_names");
+  std::string layouts;
+  for (const std::string& path : paths) {
+    ReadResult read = read_rows(path, reader_options(config_, path, label_file_, true));
+    settle_format(read);
+    layouts += (layouts.empty() ? "" : "; ") + read.description;
+    if (label_names_.empty()) label_names_ = read.label_names;
+    rows.insert(rows.end(), std::make_move_iterator(read.rows.begin()),
+                std::make_move_iterator(read.rows.end()));
+  }
+  const std::string origin = paths.size() == 1 ? paths[0] : paths[0] + " and others";
+  description_ = origin + ": " + layouts;
+  labels_ = LabelSet(distinct_labels(rows, label_names_));
+  if (labels_.size() < 2) {
+    throw data_error(origin + ": every row has the label \"" + labels_.names().at(0) +
+                     "\"; a classifier needs at least two classes (is data.label_column right?)");
+  }
+  return rows;
+}
+
+std::vector<SourceRows> TextClassTask::read_sources(const std::vector<RowSource>& sources,
+                                                    const char* key) {
+  std::vector<SourceRows> read;
+  if (sources.empty()) return read;
+  const auto dev = setting<std::vector<std::string>>(config_, "data", "dev");
+  if (dev.empty()) {
+    throw usage_error(
+        std::string(key) +
+        " needs a dev file (--dev FILE), so that rows which stand in it can be dropped");
+  }
+  std::unordered_set<std::string> dev_keys;
+  for (const std::string& path : dev) {
+    for (const Row& row : read_rows(path, reader_options(config_, path, label_file_, true)).rows) {
+      dev_keys.insert(comparison_key(row.text));
+    }
+  }
+  for (const RowSource& source : sources) {
+    read.push_back(read_source(source, dev_keys));
+    description_ += "; " + std::string(key) + " " + describe(source, read.back());
+    sources_.push_back({{"setting", key},
+                        {"file", source.file},
+                        {"rows", read.back().rows.size()},
+                        {"equal_to_dev", read.back().equal_to_dev},
+                        {"left_out", read.back().left_out}});
+  }
+  return read;
 }
 
 std::shared_ptr<Dataset> TextClassTask::prepare(const json& config,
                                                 const std::vector<std::string>& paths) {
   config_ = config;
-  std::vector<Row> rows;
-  std::string description;
-  label_file_ = setting<std::string>(config_, "data", "label_names");
-  for (const std::string& path : paths) {
-    ReadResult read = read_rows(path, reader_options(path, /*with_gold=*/true));
-    settle_format(read);
-    description += (description.empty() ? "" : "; ") + read.description;
-    if (label_names_.empty()) label_names_ = read.label_names;
-    rows.insert(rows.end(), std::make_move_iterator(read.rows.begin()),
-                std::make_move_iterator(read.rows.end()));
-  }
-  labels_ = LabelSet(distinct_labels(rows, label_names_));
-  const std::string origin = paths.size() == 1 ? paths[0] : paths[0] + " and others";
-  if (labels_.size() < 2) {
-    throw data_error(origin + ": every row has the label \"" + labels_.names().at(0) +
-                     "\"; a classifier needs at least two classes (is data.label_column right?)");
-  }
-  std::vector<std::string> all_texts;
-  all_texts.reserve(rows.size());
-  for (const Row& row : rows) all_texts.push_back(row.text);
+  const std::vector<RowSource> extra =
+      row_sources(setting<json>(config_, "data", "extra"), "data.extra", /*labelled=*/true);
+  const bool pretrained = pretrain_options(config_).epochs > 0;
+  const std::vector<RowSource> plain =
+      row_sources(setting<json>(config_, "train", "pretrain").at("texts"), "train.pretrain.texts",
+                  /*labelled=*/false);
+  const std::vector<Row> rows = read_training_rows(paths);
+  const std::vector<SourceRows> extra_rows = read_sources(extra, "data.extra");
+  const std::vector<SourceRows> plain_rows =
+      read_sources(pretrained ? plain : std::vector<RowSource>(), "train.pretrain.texts");
 
-  TokenizerOptions options;
-  options.kind = parse_tokenizer_kind(setting<std::string>(config_, "text", "units"));
-  options.normalise = setting<bool>(config_, "text", "normalise");
-  options.fold_case = setting<bool>(config_, "text", "fold_case");
-  options.min_count = setting<int64_t>(config_, "text", "min_count");
-  options.max_vocabulary = setting<int64_t>(config_, "text", "max_vocabulary");
-  encoder_.tokenizer = train_tokenizer(options, all_texts);
+  std::vector<std::string> all_texts;
+  for (const Row& row : rows) all_texts.push_back(row.text);
+  for (const SourceRows& source : extra_rows) {
+    for (const Row& row : source.rows) all_texts.push_back(row.text);
+  }
+  encoder_.ngrams = wants_ngrams(config_)
+                        ? NgramVocabulary::build(ngram_options(config_), all_texts)
+                        : NgramVocabulary();
+  // Units of the plain texts belong to the vocabulary: their vectors are what they are read for.
+  const size_t labelled = all_texts.size();
+  for (const SourceRows& source : plain_rows) {
+    for (const Row& row : source.rows) all_texts.push_back(row.text);
+  }
+  encoder_.tokenizer = train_tokenizer(tokenizer_options(config_), all_texts);
   encoder_.max_length = setting<int64_t>(config_, "text", "max_length");
   if (encoder_.max_length < 1) throw usage_error("text.max_length must be 1 or more");
-  const json ngrams = setting<json>(config_, "text", "ngrams");
-  encoder_.ngrams = wants_ngrams(ngrams) ? NgramVocabulary::build(ngram_options(ngrams), all_texts)
-                                         : NgramVocabulary();
+  for (size_t i = labelled; i < all_texts.size(); ++i) {
+    plain_texts_.push_back(encoder_.tokenizer->encode(all_texts[i]).ids);
+  }
   build_model();
-  return encode(origin, description, rows, /*with_gold=*/true);
+
+  std::vector<TextExample> examples = encode(paths[0], rows, /*with_gold=*/true);
+  for (size_t i = 0; i < extra.size(); ++i) {
+    for (TextExample& example : encode(extra[i].file, extra_rows[i].rows, /*with_gold=*/true)) {
+      example.weight = static_cast<float>(extra[i].weight);
+      examples.push_back(std::move(example));
+    }
+  }
+  return std::make_shared<TextDataset>(description_, std::move(examples));
 }
 
 void TextClassTask::build_model() {
-  const auto text = [&](const char* key) { return setting<std::string>(config_, "model", key); };
-  const auto whole = [&](const char* key) { return setting<int64_t>(config_, "model", key); };
-  const auto number = [&](const char* key) { return setting<double>(config_, "model", key); };
-  const auto flag = [&](const char* key) { return setting<bool>(config_, "model", key); };
-
-  TextClassifierOptions options;
+  TextClassifierOptions options = classifier_options(config_);
   options.vocab_size = encoder_.tokenizer->vocab_size();
-  options.embedding_dim = whole("embedding_dim");
-  options.hidden_size = whole("hidden_size");
   options.output_size = labels_.size();
-  options.padding_index = kPaddingId;
-  options.embedding_dropout = number("embedding_dropout");
-  options.word_dropout = number("word_dropout");
-  options.dropout = number("dropout");
-  options.encoder.layers = whole("layers");
-  options.encoder.heads = whole("heads");
-  options.encoder.kv_heads = whole("kv_heads");
-  options.encoder.feed_forward = whole("feed_forward");
-  options.encoder.activation = parse_activation(text("activation"));
-  options.encoder.dropout = number("dropout");
-  options.encoder.positions = parse_position_kind(text("positions"));
-  options.encoder.max_length = encoder_.max_length + 1;  // a [CLS] may come before the text
-  options.encoder.stem_width = whole("stem_width");
-  options.encoder.attention.window_left = whole("window");
-  options.encoder.attention.window_right = whole("window");
-  options.encoder.attention.qk_norm = flag("qk_norm");
-  options.encoder.attention.sink = flag("sink");
-  options.encoder.attention.output_gate = flag("output_gate");
-  options.encoder.attention.dropout = number("attention_dropout");
-  options.pooling.kind = parse_pooling_kind(text("pooling"));
-  options.pooling.heads = whole("pooling_heads");
   options.ngram_features = encoder_.ngrams.size();
-  const std::string wide = text("wide");
-  if (wide != "fitted" && wide != "joint" && wide != "none") {
-    throw usage_error("model.wide is \"" + wide +
-                      "\"; it must be \"fitted\", \"joint\" or \"none\"");
-  }
-  options.ngram_wide = wide != "none";
-  options.ngram_deep = flag("ngram_deep");
-  options.ngram_dropout = number("ngram_dropout");
   model_ = TextClassifierWithAttention(options);
 }
 
@@ -288,15 +208,12 @@ bool TextClassTask::has_fitted_wide() const {
 }
 
 void TextClassTask::before_training(const Dataset& train, const Dataset& dev) {
+  pretrain(train);
   if (!has_fitted_wide()) return;
-  NaiveBayesSvmOptions options;
-  options.cost = setting<double>(config_, "model", "wide_cost");
-  options.with_idf = setting<bool>(config_, "model", "wide_idf");
-  if (!(options.cost > 0)) throw usage_error("model.wide_cost must be above 0");
   const int64_t classes = labels_.size();
   const int64_t features = encoder_.ngrams.size();
   const LinearScorer scorer = fit_naive_bayes_svm(sparse_rows(texts(train)), gold_indices(train),
-                                                  features, classes, options);
+                                                  features, classes, wide_options(config_));
   const SparseRows dev_rows = sparse_rows(texts(dev));
   std::vector<float> scores;
   for (int64_t row = 0; row < dev.size(); ++row) {
@@ -306,6 +223,25 @@ void TextClassTask::before_training(const Dataset& train, const Dataset& dev) {
   model_->set_wide(torch::tensor(scorer.weights).view({features, classes}),
                    torch::tensor(scorer.biases),
                    calibrated_scale(scores, gold_indices(dev), classes));
+}
+
+void TextClassTask::pretrain(const Dataset& train) {
+  const SkipGramOptions options = pretrain_options(config_);
+  if (options.epochs == 0) return;
+  std::vector<std::vector<int64_t>> ids = std::move(plain_texts_);
+  for (int64_t row = 0; row < train.size(); ++row) {
+    ids.push_back(texts(train).example(row).encoding.ids);
+  }
+  const int64_t vocabulary = encoder_.tokenizer->vocab_size();
+  torch::Tensor vectors = torch::tensor(train_skip_gram(ids, vocabulary, kSpecialCount, options))
+                              .view({vocabulary, -1});
+  torch::NoGradGuard no_grad;
+  torch::Tensor table = model_->named_parameters()["embedding.weight"];
+  // Units that no text holds keep their random start; the others get its scale.
+  const torch::Tensor known = vectors.abs().sum(1, /*keepdim=*/true) > 0;
+  const torch::Tensor scale =
+      table.square().mean().sqrt() / vectors.masked_select(known).square().mean().sqrt();
+  table.copy_(torch::where(known, vectors * scale, table));
 }
 
 void TextClassTask::after_training(const Dataset& dev) {
@@ -329,10 +265,12 @@ void TextClassTask::after_training(const Dataset& dev) {
 
 json TextClassTask::state() const {
   const json& data = config_.at("data");
-  return {{"labels", labels_.names()},
-          {"format", data.at("format")},
-          {"text_column", data.at("text_column")},
-          {"label_column", data.at("label_column")}};
+  json state = {{"labels", labels_.names()},
+                {"format", data.at("format")},
+                {"text_column", data.at("text_column")},
+                {"label_column", data.at("label_column")}};
+  if (!sources_.empty()) state["sources"] = sources_;
+  return state;
 }
 
 void TextClassTask::save_files(const std::filesystem::path& folder) const {
@@ -368,8 +306,7 @@ void TextClassTask::load(const json& config, const json& state,
   }
   encoder_.tokenizer = Tokenizer::load(folder);
   encoder_.max_length = setting<int64_t>(config_, "text", "max_length");
-  const json section = setting<json>(config_, "text", "ngrams");
-  if (wants_ngrams(section)) {
+  if (wants_ngrams(config_)) {
     const auto path = folder / kNgramFile;
     const TensorMap tensors = load_tensors(path);
     const auto found = tensors.find("hashes");
@@ -381,14 +318,15 @@ void TextClassTask::load(const json& config, const json& state,
     }
     const auto* first = reinterpret_cast<const uint64_t*>(found->second.data_ptr<int64_t>());
     encoder_.ngrams =
-        NgramVocabulary(ngram_options(section), {first, first + found->second.numel()});
+        NgramVocabulary(ngram_options(config_), {first, first + found->second.numel()});
   }
   build_model();
 }
 
 std::shared_ptr<Dataset> TextClassTask::read(const std::string& path, bool with_gold) const {
-  const ReadResult result = read_rows(path, reader_options(path, with_gold));
-  return encode(path, result.description, result.rows, with_gold);
+  const ReadResult result = read_rows(path, reader_options(config_, path, label_file_, with_gold));
+  return std::make_shared<TextDataset>(path + ": " + result.description,
+                                       encode(path, result.rows, with_gold));
 }
 
 std::shared_ptr<Dataset> TextClassTask::from_inputs(const std::vector<std::string>& inputs) const {
@@ -403,16 +341,21 @@ Batch TextClassTask::collate(const Dataset& data, std::span<const int64_t> rows)
 }
 
 TaskOutput TextClassTask::forward(const Batch& batch, const TraceRequest& trace) {
-  TextClassifierOutput output = model_->forward(text_input(batch), {trace, false});
+  TextInput input = text_input(batch);
   // The fitted wide term knows the training examples by heart: with it in the loss there would be
   // nothing left to learn.
-  if (model_->is_training() && has_fitted_wide()) output.logits = output.deep_logits;
+  const bool deep_only = model_->is_training() && has_fitted_wide();
+  if (deep_only && !model_->options().ngram_deep) input.ngram_ids = torch::Tensor();
+  TextClassifierOutput output = model_->forward(input, {trace, false});
+  if (deep_only) output.logits = output.deep_logits;
   return task_output(std::move(output));
 }
 
 torch::Tensor TextClassTask::loss(const TaskOutput& output, const Batch& batch,
                                   const LossOptions& options) const {
-  return classification_loss(output.scores, batch.targets, options);
+  const auto weights = batch.inputs.find("row_weights");
+  return classification_loss(output.scores, batch.targets, options,
+                             weights == batch.inputs.end() ? torch::Tensor() : weights->second);
 }
 
 std::vector<double> TextClassTask::balanced_class_weights(const Dataset& data) const {

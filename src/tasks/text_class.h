@@ -12,6 +12,7 @@
 #include "attend/nn/text_classifier.h"
 #include "attend/tasks/task.h"
 #include "classification.h"
+#include "row_source.h"
 #include "text_dataset.h"
 
 namespace attend {
@@ -56,17 +57,22 @@ class TextClassTask : public Task {
   torch::Tensor additive_contributions(const Batch& batch) override;
 
  private:
-  ReaderOptions reader_options(const std::string& path, bool with_gold) const;
   void settle_format(const ReadResult& read);
+  std::vector<Row> read_training_rows(const std::vector<std::string>& paths);
+  std::vector<SourceRows> read_sources(const std::vector<RowSource>& sources, const char* key);
   void build_model();
   bool has_fitted_wide() const;
-  std::shared_ptr<TextDataset> encode(const std::string& path, const std::string& description,
-                                      const std::vector<Row>& rows, bool with_gold) const;
+  void pretrain(const Dataset& train);
+  std::vector<TextExample> encode(const std::string& path, const std::vector<Row>& rows,
+                                  bool with_gold) const;
 
   nlohmann::json config_;
   LabelSet labels_;
   std::filesystem::path label_file_;      // names for label numbers; empty: labels are names
   std::vector<std::string> label_names_;  // its content, kept until save_files
+  std::string description_;               // of the training data
+  nlohmann::json sources_ = nlohmann::json::array();  // how many rows each source gave
+  std::vector<std::vector<int64_t>> plain_texts_;     // for pre-training, until it is done
   TextEncoder encoder_;
   TextClassifierWithAttention model_{nullptr};
 };

@@ -16,16 +16,18 @@ std::vector<float> ngram_values(const std::vector<NgramHit>& hits) {
   features.reserve(hits.size());
   for (const NgramHit& hit : hits) features.push_back(hit.feature);
   std::sort(features.begin(), features.end());
-  double distinct = 0;
-  for (size_t i = 0; i < features.size(); ++i) {
-    distinct += i == 0 || features[i] != features[i - 1] ? 1 : 0;
-  }
-  const double weight = 1 / std::sqrt(std::max(1.0, distinct));
+  const auto occurrences = [&](int32_t feature) {
+    const auto range = std::equal_range(features.begin(), features.end(), feature);
+    return static_cast<double>(range.second - range.first);
+  };
+  double distinct[2] = {0, 0};  // of characters, of words
+  for (const NgramHit& hit : hits) distinct[hit.of_words ? 1 : 0] += 1 / occurrences(hit.feature);
+  const double kinds = distinct[0] > 0 && distinct[1] > 0 ? 2 : 1;
   std::vector<float> values;
   values.reserve(hits.size());
   for (const NgramHit& hit : hits) {
-    const auto range = std::equal_range(features.begin(), features.end(), hit.feature);
-    values.push_back(static_cast<float>(weight / static_cast<double>(range.second - range.first)));
+    const double weight = 1 / std::sqrt(kinds * distinct[hit.of_words ? 1 : 0]);
+    values.push_back(static_cast<float>(weight / occurrences(hit.feature)));
   }
   return values;
 }
@@ -106,7 +108,7 @@ TextExample TextEncoder::without_units(const TextExample& example, const std::ve
                              [&](const Span& span) { return span.end <= ngram.last.begin; });
     if (unit == old.spans.end()) continue;
     const int32_t index = new_index[static_cast<size_t>(unit - old.spans.begin())];
-    if (index >= 0) result.ngrams.push_back({feature, index});
+    if (index >= 0) result.ngrams.push_back({feature, index, ngram.of_words});
   }
   return result;
 }
@@ -116,17 +118,20 @@ Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> row
   int64_t longest = 1;
   int64_t hits = 0;
   bool gold = true;
+  bool weighted = false;
   for (const int64_t row : rows) {
     const TextExample& example = data.example(row);
     longest = std::max(longest, static_cast<int64_t>(example.encoding.ids.size()));
     hits += static_cast<int64_t>(example.ngrams.size());
     gold = gold && example.label_index >= 0;
+    weighted = weighted || example.weight != 1;
   }
   Batch batch;
   batch.size = size;
   torch::Tensor tokens = torch::full({size, longest}, kPaddingId, torch::kInt64);
   torch::Tensor lengths = torch::empty({size}, torch::kInt64);
   torch::Tensor targets = torch::empty({size}, torch::kInt64);
+  torch::Tensor weights = torch::empty({size}, torch::kFloat32);
   std::vector<int64_t> ids;
   std::vector<int64_t> positions;
   std::vector<float> values;
@@ -139,12 +144,13 @@ Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> row
               tokens.data_ptr<int64_t>() + b * longest);
     lengths.data_ptr<int64_t>()[b] = static_cast<int64_t>(example.encoding.ids.size());
     targets.data_ptr<int64_t>()[b] = example.label_index;
+    weights.data_ptr<float>()[b] = example.weight;
     for (const NgramHit& hit : example.ngrams) {
       ids.push_back(hit.feature);
       positions.push_back(b * longest + hit.unit);
     }
-    const auto weights = ngram_values(example.ngrams);
-    values.insert(values.end(), weights.begin(), weights.end());
+    const auto shares = ngram_values(example.ngrams);
+    values.insert(values.end(), shares.begin(), shares.end());
   }
   batch.inputs["tokens"] = tokens;
   batch.inputs["lengths"] = lengths;
@@ -153,6 +159,7 @@ Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> row
     batch.inputs["ngram_positions"] = torch::tensor(positions, torch::kInt64);
     batch.inputs["ngram_values"] = torch::tensor(values, torch::kFloat32);
   }
+  if (weighted) batch.inputs["row_weights"] = weights;
   if (gold) batch.targets = targets;
   return batch;
 }

@@ -18,6 +18,7 @@ struct TextExample {
   std::string text;
   std::string label;  // empty without gold
   int64_t label_index = -1;
+  float weight = 1;   // in the loss
   Encoding encoding;  // at most max_length units
   std::vector<NgramHit> ngrams;
   int64_t left_out = 0;  // units beyond max_length
@@ -45,8 +46,10 @@ class TextDataset : public Dataset {
   std::vector<TextExample> examples_;
 };
 
-/// Each distinct n-gram of a text weighs 1 / sqrt(number of distinct ones), shared evenly among its
-/// occurrences: presence rather than counts, vectors of length 1.
+/// Presence rather than counts, vectors of length 1: each distinct n-gram of a text weighs 1 /
+/// sqrt(number of distinct ones), shared evenly among its occurrences. N-grams of characters and of
+/// words are counted apart and make up half of the squared length each, since there are many more
+/// of the former; where a text has only one kind, that is all of it.
 std::vector<float> ngram_values(const std::vector<NgramHit>& hits);
 
 /// Everything that turns a text into an example: fixed after training began.
@@ -65,7 +68,8 @@ struct TextEncoder {
                             Removal removal) const;
 
   /// Inputs "tokens" `[batch, length]`, "lengths" `[batch]`, and for n-grams "ngram_ids",
-  /// "ngram_positions", "ngram_values" `[total]`; targets `[batch]` where all have gold.
+  /// "ngram_positions", "ngram_values" `[total]`; "row_weights" `[batch]` unless all are 1; targets
+  /// `[batch]` where all have gold.
   Batch collate(const TextDataset& data, std::span<const int64_t> rows) const;
 };
 

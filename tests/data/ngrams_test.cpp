@@ -85,6 +85,22 @@ TEST(Ngrams, OfWordsSkipMarks) {
   EXPECT_EQ(spelled(words(2, 2), "one"), Strings{});
 }
 
+TEST(Ngrams, SayWhetherTheyAreOfWords) {
+  NgramOptions options;
+  options.char_min = 2;
+  options.char_max = 2;
+  options.word_max = 2;
+  options.min_count = 1;
+  const auto all = hashed_ngrams(options, "ab cd");
+  const auto of_words = std::count_if(all.begin(), all.end(), [](auto& n) { return n.of_words; });
+  EXPECT_EQ(of_words, 3);          // ab, cd, ab cd
+  EXPECT_EQ(all.size(), 3u + 6u);  // and three pairs with boundary marks for each word
+  const std::vector<std::string> texts = {"ab cd"};
+  const auto hits = NgramVocabulary::build(options, texts).extract("ab cd", {});
+  ASSERT_EQ(hits.size(), all.size());
+  for (size_t i = 0; i < hits.size(); ++i) EXPECT_EQ(hits[i].of_words, all[i].of_words) << i;
+}
+
 TEST(Ngrams, HashesNeverChange) {
   // Model files hold these numbers: a change would silently unlearn every model.
   const auto c = hashed_ngrams(characters(2, 2), "ab");

@@ -127,6 +127,20 @@ TEST(Formats, ManyColumns) {
   EXPECT_EQ(by_category.rows[1].extra, (std::vector<std::string>{"1"}));
 }
 
+TEST(Formats, AnArrayIsKeptWholeWhereItIsAskedFor) {
+  const std::string bytes =
+      R"({"label": ["a", "b"], "text": "good film", "spans": [[0, 1], [1, 2]]})"
+      "\n"
+      R"({"label": "a", "text": "bad film", "spans": []})";
+  ReaderOptions options;
+  options.format = DataFormat::kJsonl;
+  options.extra_columns = {"spans"};
+  const auto result = read(bytes, options);
+  EXPECT_EQ(result.rows[0].extra, (std::vector<std::string>{"[[0,1],[1,2]]"}));
+  EXPECT_EQ(result.rows[1].extra, (std::vector<std::string>{"[]"}));
+  EXPECT_EQ(result.rows[0].label, "a");  // elsewhere the first value counts
+}
+
 TEST(Formats, TagColumnsAreNoText) {
   std::string bytes;
   for (int i = 0; i < 40; ++i)

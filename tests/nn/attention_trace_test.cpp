@@ -87,7 +87,7 @@ TEST(AttentionTrace, NothingUnasked) {
   const auto trace = attention(query, query, query).statistics;
   EXPECT_FALSE(trace.weights.defined() || trace.lse.defined() || trace.entropy.defined() ||
                trace.received.defined() || trace.sink.defined() || trace.top_keys.defined() ||
-               trace.top_weights.defined());
+               trace.top_weights.defined() || trace.pooled.defined());
 }
 
 TEST(AttentionTrace, AskingDoesNotChangeTheOutput) {

@@ -161,6 +161,81 @@ TEST(Encoder, TraceComesBackForTheAskedLayers) {
   expect_usage_error([&] { encoder->forward(x, {}, request); }, {"layer 3", "3 layers"});
 }
 
+// 80 steps of gradient descent on: say at each position what stood at its mirror image.
+std::vector<double> loss_curve(bool mixed_precision, uint64_t seed) {
+  torch::manual_seed(seed);
+  EncoderOptions options{.layers = 2, .hidden = 32, .heads = 2, .feed_forward = 64};
+  options.attention.dropout = 0.1;
+  options.mixed_precision = mixed_precision;
+  Encoder encoder(options);
+  std::vector<double> losses;
+  for (int step = 0; step < 80; ++step) {
+    const torch::Tensor input = torch::randn({32, 8, 32});
+    const torch::Tensor output = encoder->forward(input).hidden;
+    EXPECT_EQ(output.scalar_type(), torch::kFloat);
+    const torch::Tensor loss = (output - input.flip({1})).square().mean();
+    losses.push_back(loss.item<double>());
+    encoder->zero_grad();
+    loss.backward();
+    const torch::NoGradGuard no_grad;
+    for (torch::Tensor parameter : encoder->parameters()) {
+      EXPECT_EQ(parameter.grad().scalar_type(), torch::kFloat);
+      parameter.sub_(parameter.grad(), 0.5);
+    }
+  }
+  return losses;
+}
+
+TEST(Encoder, MixedPrecisionFollowsTheLossCurveOfFloat) {
+  const std::vector<double> exact = loss_curve(false, 1), mixed = loss_curve(true, 1);
+  const std::vector<double> other = loss_curve(false, 2);
+  double difference = 0, noise = 0;
+  for (size_t step = 0; step < exact.size(); ++step) {
+    difference += std::abs(exact[step] - mixed[step]);
+    noise += std::abs(exact[step] - other[step]);
+  }
+  EXPECT_GT(difference, 0);
+  EXPECT_LT(difference, noise / 2);  // seeds differ by more than precisions do
+  EXPECT_LT(mixed.back(), 0.9 * mixed.front());
+}
+
+TEST(Encoder, MixedPrecisionIsForTrainingAlone) {
+  EncoderOptions options = small();
+  options.mixed_precision = true;
+  torch::manual_seed(3);
+  Encoder mixed(options);
+  options.mixed_precision = false;
+  torch::manual_seed(3);
+  Encoder exact(options);
+  const torch::Tensor input = torch::randn({2, 5, 8});
+  mixed->eval();
+  exact->eval();
+  EXPECT_TRUE(torch::equal(mixed->forward(input).hidden, exact->forward(input).hidden));
+}
+
+TEST(Encoder, MixedPrecisionTakesEveryOption) {
+  EncoderOptions options = small();
+  options.mixed_precision = true;
+  options.stem_width = 3;
+  for (const auto positions : {PositionKind::kRotary, PositionKind::kAlibi, PositionKind::kRelative,
+                               PositionKind::kLearned}) {
+    for (const auto activation : {Activation::kGelu, Activation::kSwiGlu}) {
+      options.positions = positions;
+      options.activation = activation;
+      options.attention.qk_norm = options.attention.sink = options.attention.output_gate = true;
+      options.dropout = options.attention.dropout = 0;
+      torch::manual_seed(4);
+      Encoder encoder(options);
+      const torch::Tensor input = torch::randn({2, 5, 8});
+      const torch::Tensor output = encoder->forward(input, lengths_of({5, 3})).hidden;
+      output.square().sum().backward();
+      encoder->eval();
+      // Rounded to 8 bits a few times.
+      EXPECT_TRUE(close(output, encoder->forward(input, lengths_of({5, 3})).hidden, 0.1));
+    }
+  }
+}
+
 TEST(Encoder, Gradients) {
   EncoderOptions options{.layers = 1, .hidden = 4, .heads = 2, .feed_forward = 3};
   options.activation = Activation::kSwiGlu;

@@ -112,6 +112,37 @@ TEST(NaiveBayesSvm, IsDeterministic) {
   EXPECT_EQ(once.biases, twice.biases);
 }
 
+TEST(NaiveBayesSvm, AWeightOfThreeIsTheRowThreeTimes) {
+  Examples once = separable(2, 40, 6);
+  const std::vector<size_t> heavy = {3, 8, 21};
+  for (const size_t row : heavy) once.labels[row] = 1 - once.labels[row];  // or nothing would move
+  Examples thrice = once;
+  Examples weighted = once;
+  weighted.rows.weights.assign(once.labels.size(), 1.0F);
+  for (const size_t row : heavy) {
+    weighted.rows.weights[row] = 3;
+    for (int copy = 0; copy < 2; ++copy) {
+      for (size_t e = 2 * row; e < 2 * row + 2; ++e) {
+        thrice.rows.features.push_back(once.rows.features[e]);
+        thrice.rows.values.push_back(once.rows.values[e]);
+      }
+      thrice.rows.offsets.push_back(static_cast<int64_t>(thrice.rows.features.size()));
+      thrice.labels.push_back(once.labels[row]);
+    }
+  }
+  NaiveBayesSvmOptions options;
+  options.passes = 2000;
+  const auto plain = fit_naive_bayes_svm(once.rows, once.labels, 8, 2, options);
+  const auto copied = fit_naive_bayes_svm(thrice.rows, thrice.labels, 8, 2, options);
+  const auto scaled = fit_naive_bayes_svm(weighted.rows, weighted.labels, 8, 2, options);
+  double moved = 0;
+  for (size_t i = 0; i < copied.weights.size(); ++i) {
+    EXPECT_NEAR(scaled.weights[i], copied.weights[i], 0.01) << i;
+    moved = std::max<double>(moved, std::fabs(copied.weights[i] - plain.weights[i]));
+  }
+  EXPECT_GT(moved, 0.05);  // else the comparison would say nothing
+}
+
 TEST(CalibratedScale, FindsTheFactorThatMadeTheLabels) {
   // Labels drawn with probability sigmoid(3 s) from scores (0, s): the best factor is near 3.
   Random random(3);

@@ -1,8 +1,10 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
+#include "../../src/tasks/text_dataset.h"
 #include "attend/base/error.h"
 #include "attend/nn/text_classifier.h"
 #include "attend/nn/weights.h"
@@ -143,6 +145,19 @@ TEST_F(TextClass, DeletingAUnitEqualsTheTextWithoutIt) {
   EXPECT_TRUE(torch::allclose(scores(*gone, {0}), scores(*data_, {2}), 1e-5, 1e-6));
   const auto nothing = task_->without_units(*data_, 0, {{false, false, false}}, Removal::kDelete);
   EXPECT_TRUE(torch::isfinite(scores(*nothing, {0})).all().item<bool>());
+}
+
+TEST(NgramValues, CharactersAndWordsAreHalfOfTheLengthEach) {
+  // Three n-grams of characters, one of them twice, and one of words.
+  const auto values =
+      ngram_values({{4, 0, false}, {9, 0, false}, {4, 1, false}, {2, 1, false}, {7, 0, true}});
+  const double share = std::sqrt(1.0 / 6);
+  const std::vector<double> expected = {share / 2, share, share / 2, share, std::sqrt(0.5)};
+  ASSERT_EQ(values.size(), expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(values[i], expected[i], 1e-6) << i;
+  // A kind that is missing leaves everything to the other.
+  EXPECT_NEAR(ngram_values({{4, 0, false}, {9, 0, false}})[0], std::sqrt(0.5), 1e-6);
+  EXPECT_TRUE(ngram_values({}).empty());
 }
 
 TEST_F(TextClass, AnEmptyTextStillHasAnAnswer) {

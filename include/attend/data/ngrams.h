@@ -44,8 +44,9 @@ NgramOptions ngram_options_from_json(const nlohmann::json& json);
 /// One occurrence of an n-gram in a text.
 struct Ngram {
   uint64_t hash = 0;
-  Span span;  ///< where it stands in the original text, boundary marks left out
-  Span last;  ///< its last character (or word) in the original text
+  Span span;              ///< where it stands in the original text, boundary marks left out
+  Span last;              ///< its last character (or word) in the original text
+  bool of_words = false;  ///< an n-gram of words, not of characters
 };
 
 /// All n-grams of `text`, those of characters first, in order. Their hashes are the same on every
@@ -54,8 +55,9 @@ std::vector<Ngram> hashed_ngrams(const NgramOptions& options, std::string_view t
 
 /// An n-gram of the vocabulary in a text.
 struct NgramHit {
-  int32_t feature = 0;  ///< index into hashes()
-  int32_t unit = 0;     ///< index of the unit that it belongs to, -1 if there are no units
+  int32_t feature = 0;    ///< index into hashes()
+  int32_t unit = 0;       ///< index of the unit that it belongs to, -1 if there are no units
+  bool of_words = false;  ///< an n-gram of words, not of characters
 
   bool operator==(const NgramHit&) const = default;
 };

@@ -37,8 +37,9 @@ struct ReaderOptions {
   std::string text_column;
   std::string text2_column;  ///< second text of a pair; empty = none
   std::string label_column;
-  std::vector<std::string> extra_columns;  ///< kept in Row::extra, in this order
-  char separator = '\0';                   ///< between columns; 0 = tab for TSV, found for CSV
+  /// Kept in Row::extra, in this order; an array in JSONL as its JSON text.
+  std::vector<std::string> extra_columns;
+  char separator = '\0';              ///< between columns; 0 = tab for TSV, found for CSV
   std::filesystem::path label_names;  ///< one name per line; turns label ids 0 to n-1 into names
   bool require_labels = true;         ///< false for prediction: the file may have no labels
   BadLines bad_lines = BadLines::kThrow;

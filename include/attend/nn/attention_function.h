@@ -10,6 +10,15 @@
 
 namespace attend {
 
+/// Which code computes an attention call.
+enum class AttentionRoute {
+  /// The fastest that can: attend::kernels for float and bfloat16 on the CPU, LibTorch's own fused
+  /// operator on other devices where it fits, else kPlain.
+  kAuto,
+  /// Whole matrices: the reference. For comparison, and for gradients of gradients.
+  kPlain
+};
+
 /// Everything that shapes one attention call besides query, key and value. Position p of query row
 /// i is `query_offset + i`; position of key j is j. All masks are intersected.
 struct AttentionArguments {
@@ -42,6 +51,7 @@ struct AttentionArguments {
   double dropout = 0;
   /// What to report beside the output.
   TraceStatistics statistics;
+  AttentionRoute route = AttentionRoute::kAuto;
 };
 
 struct AttentionResult {
@@ -59,10 +69,33 @@ struct AttentionResult {
 /// and values are never copied per query head (Shazeer 2019, MQA; Ainslie et al. 2023, GQA).
 /// A row without any key to look at (padding, empty window, all -inf) has zero weights, zero
 /// output, LSE -inf (with a sink too) and passes zero gradients, never NaN.
-/// Works in float and double, on any device. Shapes are asserted.
+/// Works in any floating type, on any device. Shapes are asserted.
 ///
-/// This is the only place that knows the mathematics: a fused kernel replaces this function.
+/// Memory grows with query length + key length in the kernels, with their product on the plain
+/// path. kAuto takes the kernels for float and bfloat16 tensors on the CPU, dims up to 256, scale
+/// >= 0 and at most 32 top keys; not while gradients are recorded for a call that traces weights,
+/// received, top keys or a pooled map, since those are to be differentiated (by), nor for ALiBi
+/// slopes that are learned. Dropout draws one number per call from LibTorch's default CPU generator
+/// there, so torch::manual_seed() repeats it.
 AttentionResult attention(const torch::Tensor& query, const torch::Tensor& key,
                           const torch::Tensor& value, const AttentionArguments& arguments = {});
+
+/// A part of the weight matrix.
+struct WeightsTile {
+  int64_t batch = -1;  ///< one batch element; -1 = all
+  int64_t head = -1;   ///< one query head; -1 = all
+  int64_t first_query = 0;
+  int64_t queries = 0;
+  int64_t first_key = 0;
+  int64_t keys = 0;
+};
+
+/// The weights of `tile` [batches asked, heads asked, tile.queries, tile.keys], before dropout,
+/// without gradients; query, key and `arguments` are those of the attention() call that gave
+/// statistics.lse [batch, heads, query]. Costs tile.queries * tile.keys * dim and no more memory
+/// than the result in the kernels; elsewhere (see attention()) tile.queries * key length.
+torch::Tensor attention_weights_tile(const torch::Tensor& query, const torch::Tensor& key,
+                                     const torch::Tensor& lse, const WeightsTile& tile,
+                                     const AttentionArguments& arguments = {});
 
 }  // namespace attend

@@ -50,6 +50,11 @@ struct EncoderOptions {
   bool stem_depthwise = true;
   /// Layer normalisation behind the last block (pre-norm needs it; Xiong et al. 2020).
   bool final_norm = true;
+  /// While training, matrix products and attention in bfloat16, which modern processors do at twice
+  /// the rate of float or more; weights, gradients of weights, norms, softmax and residuals stay in
+  /// float (Micikevicius et al. 2018, "Mixed precision training"). Evaluation is always in the
+  /// type of the weights.
+  bool mixed_precision = false;
   /// The rest of attention: window, causal, qk_norm, sink, gate, dropout on weights. Its hidden,
   /// heads, kv_heads and positions are set from the fields above.
   AttentionOptions attention{};
@@ -73,8 +78,8 @@ class ConvolutionStemImpl : public torch::nn::Module {
 
  private:
   int64_t left_, right_;  // zeros put before and behind the sequence
+  double dropout_ = 0;
   torch::nn::Conv1d convolution_{nullptr};
-  torch::nn::Dropout dropout_{nullptr};
 };
 TORCH_MODULE(ConvolutionStem);
 
@@ -103,7 +108,8 @@ class EncoderBlockImpl : public torch::nn::Module {
   MultiHeadAttention attention_{nullptr};
   FeedForward feed_forward_{nullptr};
   torch::nn::LayerNorm attention_norm_{nullptr}, feed_forward_norm_{nullptr};
-  torch::nn::Dropout dropout_{nullptr};
+  double dropout_ = 0;
+  bool mixed_precision_ = false;
 };
 TORCH_MODULE(EncoderBlock);
 

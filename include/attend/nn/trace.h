@@ -18,8 +18,14 @@ struct TraceStatistics {
   bool received = false;  ///< mass received, per key
   bool sink = false;      ///< mass that the learnable sink took, per query
   int64_t top_keys = 0;   ///< how many heaviest keys to list per query; 0 = none
+  /// Cells of the pooled map, queries down and keys across; 0 = no map. Both or neither.
+  int64_t pooled_rows = 0;
+  int64_t pooled_columns = 0;
 
-  bool any() const { return weights || lse || entropy || received || sink || top_keys > 0; }
+  bool pooled() const { return pooled_rows > 0 && pooled_columns > 0; }
+  bool any() const {
+    return weights || lse || entropy || received || sink || top_keys > 0 || pooled();
+  }
 };
 
 /// What a forward pass is asked to report about its attention. It travels with the call and its
@@ -40,7 +46,8 @@ struct TraceRequest {
 
 /// The answer of one attention call. A tensor that was not asked for is undefined. Everything is
 /// taken from the weights before dropout and stays in the autograd graph. Rows of padded or fully
-/// masked queries are zero (LSE: -inf).
+/// masked queries are zero (LSE: -inf). In the type of the query; of bfloat16 queries in float
+/// where the kernels run, which sum in float.
 struct AttentionStatistics {
   torch::Tensor weights;  ///< [batch, heads, query, key], in [0, 1]
   /// [batch, heads, query], natural log; includes the sink's logit, so that
@@ -54,6 +61,10 @@ struct AttentionStatistics {
   /// -1 where fewer than k keys have a weight above 0.
   torch::Tensor top_keys;
   torch::Tensor top_weights;  ///< [batch, heads, query, k]
+  /// [batch, heads, pooled_rows, pooled_columns]: the whole matrix made small. Cell (r, c) is the
+  /// sum of the weights of queries [r * queries / rows, (r + 1) * queries / rows) on the keys [c *
+  /// keys / columns, (c + 1) * keys / columns), rounded down; all cells add up to all weights.
+  torch::Tensor pooled;
 };
 
 /// The statistics of one layer.

@@ -1,0 +1,303 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+//
+// Decoding: few queries against a long cache. Packing keys would cost as much as the products, so
+// keys and values are read where they lie, once, for all query rows of their group. Per key there
+// are 4 * rows * dim flops for 2 * dim numbers read: the memory is the limit, and it must never
+// wait.
+
+constexpr int64_t kDecodeChunk = 256;    // keys
+constexpr int64_t kMostDecodeRows = 64;  // of a group: heads * queries
+constexpr int64_t kMostDecodeQueries = 4;
+constexpr int64_t kBytesPerTeam = 256 * 1024;  // a cache below this is not worth waking a team
+
+ATTEND_INLINE bool is_decoding(const Attention& a, const Trace& trace) {
+  return a.queries <= kMostDecodeQueries && a.heads / a.kv_heads * a.queries <= kMostDecodeRows &&
+         !a.query_starts && !trace.received && !trace.pooled;
+}
+
+// The rows of one group, head by head: a tile per head, as in the other passes.
+struct DecodeState {
+  RowTile* tiles;         // [group]
+  SoftmaxState* softmax;  // [group]
+  float* output;          // [rows][output_pitch]
+  float* top_scores;      // [rows][kTopPitch]
+  int32_t* top_keys;
+};
+
+struct DecodeCall {
+  const ForwardCall& forward;
+  const Attention& attention;
+  int64_t group, rows, query_pitch, output_pitch;
+};
+
+inline DecodeCall make_decode(const ForwardCall& call) {
+  const Attention& a = call.attention;
+  const int64_t group = a.heads / a.kv_heads;
+  return {call,
+          a,
+          group,
+          group * a.queries,
+          rounded_up(depth_of(a, a.dim), kLanes),
+          rounded_up(a.value_dim, 2 * kLanes)};
+}
+
+inline int64_t layout(const DecodeCall& call, float* memory, DecodeState* state) {
+  int64_t used = 0;
+  const auto take = [&](int64_t bytes) {
+    float* place = memory + used;
+    used += rounded_up(bytes, 64) / 4;
+    return place;
+  };
+  const int64_t top = call.forward.trace.top_k > 0 ? call.rows * kTopPitch * 4 : 0;
+  DecodeState own;
+  own.tiles = reinterpret_cast<RowTile*>(take(call.group * int64_t(sizeof(RowTile))));
+  own.softmax = reinterpret_cast<SoftmaxState*>(take(call.group * int64_t(sizeof(SoftmaxState))));
+  own.output = take(call.rows * call.output_pitch * 4);
+  own.top_scores = take(top);
+  own.top_keys = reinterpret_cast<int32_t*>(take(top));
+  if (state) *state = own;
+  return used;
+}
+
+// What a thread works with.
+struct DecodeMemory {
+  float* queries;       // [rows][query_pitch]
+  float* scores;        // [rows][kPitch]
+  float* weight_pairs;  // [rows][kPitch / 2]
+  float* products;      // [rows][output_pitch]: weights * values of a chunk
+  char* rows;           // keys or values of a chunk side by side, where they are not contiguous
+};
+
+inline int64_t layout(const DecodeCall& call, float* memory, DecodeMemory* parts) {
+  int64_t used = 0;
+  const auto take = [&](int64_t count) {
+    float* place = memory + used;
+    used += rounded_up(count, 16);
+    return place;
+  };
+  const Attention& a = call.attention;
+  const bool strided = a.key.strides.dim != 1 || a.value.strides.dim != 1;
+  DecodeMemory own;
+  own.queries = take(call.rows * call.query_pitch);
+  own.scores = take(call.rows * kPitch + 16);
+  own.weight_pairs = take(uses_pairs(a) ? call.rows * kPitch / 2 : 0);
+  own.products = take(call.rows * call.output_pitch);
+  own.rows = reinterpret_cast<char*>(
+      take(strided ? kDecodeChunk * rounded_up(at_least(a.dim, a.value_dim), 16) : 0));
+  if (parts) *parts = own;
+  return used;
+}
+
+// Where the keys or values of a chunk lie, and those behind them. After the last one its address is
+// repeated, so that a block can be read in full.
+struct RowAddresses {
+  const char* rows[kDecodeChunk + kFetchAhead + kLanes];
+  int64_t count = 0;
+};
+
+inline void locate_rows(const Attention& a, const Sequence& s, const ConstTensor& tensor,
+                        int64_t kv_head, KeyRange keys, int64_t end, RowAddresses& out) {
+  const int64_t size = element_size(a);
+  const char* base = static_cast<const char*>(tensor.data);
+  out.count = keys.end - keys.begin;
+  end = at_most(end, keys.end + kFetchAhead + kLanes);
+  int64_t place = 0;
+  for (int64_t key = keys.begin; key < end;) {
+    const int64_t page_end = a.pages ? (key / a.page_size + 1) * a.page_size : end;
+    const char* row = base + key_row_offset(a, s, tensor.strides, kv_head, key) * size;
+    for (const int64_t stop = at_most(page_end, end); key < stop; ++key) {
+      out.rows[place++] = row;
+      row += tensor.strides.row * size;
+    }
+  }
+  for (const char* last = out.rows[place - 1]; place < out.count + kFetchAhead + kLanes;) {
+    out.rows[place++] = last;
+  }
+}
+
+// Copies rows whose numbers do not lie side by side, and points at the copies.
+inline void gather_rows(const Attention& a, int64_t step, int64_t dims, char* memory,
+                        RowAddresses& rows) {
+  if (step == 1) return;
+  const int64_t pitch = rounded_up(dims, 16) * element_size(a);
+  for (int64_t i = 0; i < rows.count; ++i) {
+    char* to = memory + i * pitch;
+    for (int64_t d = 0; d < dims; ++d) {
+      if (a.type == ElementType::kFloat32) {
+        reinterpret_cast<float*>(to)[d] = reinterpret_cast<const float*>(rows.rows[i])[d * step];
+      } else {
+        reinterpret_cast<uint16_t*>(to)[d] =
+            reinterpret_cast<const uint16_t*>(rows.rows[i])[d * step];
+      }
+    }
+    rows.rows[i] = to;
+  }
+  for (int i = 0; i < kLanes; ++i) rows.rows[rows.count + i] = rows.rows[rows.count - 1];
+}
+
+inline void start_group(const DecodeCall& call, const Sequence& s, int64_t kv_head,
+                        const DecodeMemory& memory, DecodeState& state) {
+  const Attention& a = call.attention;
+  const bool pairs = uses_pairs(a);
+  PackedHead unknown;  // the keys were not looked at: the running maximum
+  unknown.values_ordinary = false;
+  for (int64_t i = 0; i < call.group; ++i) {
+    const int64_t head = kv_head * call.group + i, first = i * a.queries;
+    state.tiles[i] = make_tile(a, s, head, 0, int(a.queries));
+    SoftmaxState& softmax = *new (&state.softmax[i]) SoftmaxState;
+    softmax.output = state.output + first * call.output_pitch;
+    softmax.output_pitch = call.output_pitch;
+    softmax.top_scores = state.top_scores + first * kTopPitch;
+    softmax.top_keys = state.top_keys + first * kTopPitch;
+    start_softmax(a, call.forward.trace, state.tiles[i], unknown, softmax);
+    for (int64_t row = 0; row < a.queries; ++row) {
+      const char* from = static_cast<const char*>(a.query.data) +
+                         query_row_offset(a, s, a.query.strides, head, row) * element_size(a);
+      float* to = memory.queries + (first + row) * call.query_pitch;
+      const int64_t step = a.query.strides.dim;
+      for (int64_t d = 0; d < call.query_pitch; d += kLanes) {
+        store(to + d, pairs ? load_pairs(from, step, 2 * d, a.dim - 2 * d)
+                            : load_row(from, a.type, step, d, a.dim - d));
+      }
+      if (call.forward.trace.top_k > 0) {
+        start_top_keys({softmax.top_scores + row * kTopPitch, softmax.top_keys + row * kTopPitch});
+      }
+    }
+  }
+  for (int64_t i = 0; i < call.rows * call.output_pitch; ++i) state.output[i] = 0;
+}
+
+// The next keys from `from` on that some head of the group sees.
+inline KeyRange next_group_keys(const DecodeCall& call, const Sequence& s, const DecodeState& state,
+                                int64_t from, int64_t end) {
+  const Attention& a = call.attention;
+  for (; from < end;) {
+    const int64_t limit = at_most(end, (from / kDecodeChunk + 1) * kDecodeChunk);
+    if (!a.block_mask.data) return {from, limit};
+    KeyRange keys{limit, from};
+    for (int64_t i = 0; i < call.group; ++i) {
+      const KeyRange own = next_keys(a, s, state.tiles[i], from, limit);
+      if (own.begin >= own.end) continue;
+      keys = {at_most(keys.begin, own.begin), at_least(keys.end, own.end)};
+    }
+    if (keys.begin < keys.end) return keys;
+    from = limit;
+  }
+  return {end, end};
+}
+
+// Where a weight is 0 the value may be anything.
+inline void add_cache_carefully(const DecodeCall& call, const RowAddresses& values,
+                                const float* weights, float* output) {
+  const Attention& a = call.attention;
+  for (int64_t i = 0; i < call.rows; ++i) {
+    float* out = output + i * call.output_pitch;
+    for (int64_t j = 0; j < values.count; ++j) {
+      const float weight = weights[i * kPitch + j];
+      if (weight == 0) continue;
+      for (int64_t d = 0; d < a.value_dim; d += kLanes) {
+        const Vec v = load_row(values.rows[j], a.type, 1, d, a.value_dim - d);
+        store(out + d, fma(broadcast(weight), v, load(out + d)));
+      }
+    }
+  }
+}
+
+// products = weights * values.
+template <class Rows>
+inline void multiply_weights(const DecodeCall& call, const RowAddresses& values, float* weights,
+                             const DecodeMemory& memory) {
+  const int64_t width = call.attention.value_dim;
+  if constexpr (Rows::kKeys == 2) {
+    for (int64_t i = 0; i < call.rows; ++i) {
+      float* row = weights + i * kPitch;
+      if (values.count % 2) row[values.count] = 0;
+      for (int64_t j = 0; j < values.count; j += 2 * kLanes) {
+        store(memory.weight_pairs + (i * kPitch + j) / 2,
+              narrow_to_pairs(load(row + j), load(row + j + kLanes)));
+      }
+    }
+    multiply_values<Rows>(values.rows, values.count, memory.weight_pairs, kPitch / 2, call.rows,
+                          width, memory.products, call.output_pitch);
+  } else {
+    multiply_values<Rows>(values.rows, values.count, weights, kPitch, call.rows, width,
+                          memory.products, call.output_pitch);
+  }
+}
+
+// All keys of `range` for one group. `careful`: where values are not finite.
+template <class Rows>
+inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_head, KeyRange range,
+                        bool careful, const DecodeMemory& memory, DecodeState& state) {
+  const Attention& a = call.attention;
+  const int64_t width = rounded_up(a.value_dim, kLanes);
+  RowAddresses rows;
+  for (KeyRange keys{range.begin, range.begin};;) {
+    keys = next_group_keys(call, s, state, keys.end, range.end);
+    if (keys.begin >= keys.end) return;
+    float* scores = memory.scores + (keys.begin - panel_start(keys.begin));
+    locate_rows(a, s, a.key, kv_head, keys, range.end, rows);
+    gather_rows(a, a.key.strides.dim, a.dim, memory.rows, rows);
+    multiply_cache<Rows>(rows.rows, rows.count, memory.queries, call.rows, call.query_pitch, a.dim,
+                         key_factor(a), scores);
+    for (int64_t i = 0; i < call.group; ++i) {
+      soften(a, s, state.tiles[i], keys, call.forward.trace, state.softmax[i],
+             memory.scores + i * a.queries * kPitch);
+      state.softmax[i].started = true;
+    }
+    locate_rows(a, s, a.value, kv_head, keys, range.end, rows);
+    gather_rows(a, a.value.strides.dim, a.value_dim, memory.rows, rows);
+    if (careful) {
+      add_cache_carefully(call, rows, scores, state.output);
+      continue;
+    }
+    multiply_weights<Rows>(call, rows, scores, memory);
+    for (int64_t i = 0; i < call.rows; ++i) {
+      float* out = state.output + i * call.output_pitch;
+      const float* product = memory.products + i * call.output_pitch;
+      for (int64_t d = 0; d < width; d += kLanes)
+        store(out + d, add(load(out + d), load(product + d)));
+    }
+  }
+}
+
+// The state of the keys in front (`into`) and of those behind.
+inline void merge_groups(const DecodeCall& call, DecodeState& into, const DecodeState& from) {
+  const int top_k = call.forward.trace.top_k;
+  for (int64_t i = 0; i < call.rows; ++i) {
+    const int64_t queries = call.attention.queries, row = i % queries;
+    SoftmaxState& a = into.softmax[i / queries];
+    const SoftmaxState& b = from.softmax[i / queries];
+    if (b.best[row] == -__builtin_inff()) continue;
+    const float shift = a.shift[row] > b.shift[row] ? a.shift[row] : b.shift[row];
+    const bool empty = a.best[row] == -__builtin_inff();
+    // Of the two, what a factor 2^(own shift - shift) makes of the sums; shifts are integers.
+    const float lag_a = empty ? 0 : a.shift[row] - shift, lag_b = b.shift[row] - shift;
+    const Vec factor_a = broadcast(__builtin_exp2f(lag_a)),
+              factor_b = broadcast(__builtin_exp2f(lag_b));
+    float *sum = a.sum + row * kLanes, *moment = a.moment + row * kLanes;
+    const Vec sum_b = load(b.sum + row * kLanes);
+    const Vec moment_a = fma(broadcast(lag_a), load(sum), load(moment));
+    const Vec moment_b = fma(broadcast(lag_b), sum_b, load(b.moment + row * kLanes));
+    store(moment, fma(factor_a, moment_a, mul(factor_b, moment_b)));
+    store(sum, fma(factor_a, load(sum), mul(factor_b, sum_b)));
+    float* out = into.output + i * call.output_pitch;
+    const float* out_b = from.output + i * call.output_pitch;
+    for (int64_t d = 0; d < call.output_pitch; d += kLanes) {
+      store(out + d, fma(factor_a, load(out + d), mul(factor_b, load(out_b + d))));
+    }
+    a.shift[row] = shift;
+    if (!(b.best[row] <= a.best[row])) a.best[row] = b.best[row];
+    a.started = true;
+    if (top_k == 0) continue;
+    const TopKeys top{into.top_scores + i * kTopPitch, into.top_keys + i * kTopPitch};
+    const float* scores = from.top_scores + i * kTopPitch;
+    int found = 0;
+    while (found < top_k && scores[found] > -__builtin_inff()) ++found;
+    if (top_k <= kLanes) {
+      insert_top_keys<1>(top, scores, from.top_keys + i * kTopPitch, found);
+    } else {
+      insert_top_keys<kTopVectors>(top, scores, from.top_keys + i * kTopPitch, found);
+    }
+  }
+}

@@ -1,0 +1,22 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include "engine_common.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+
+namespace attend::kernels::avx512 {
+namespace {
+#include "engine/simd_avx512.h"
+//
+#include "engine/engine.h"
+}  // namespace
+
+const Engine kEngine{forward, backward, weights, exp2_table, peak_fp32, nullptr};
+
+}  // namespace attend::kernels::avx512
+
+#pragma GCC pop_options
+#endif

@@ -1,0 +1,24 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include "engine_common.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define ATTEND_BF16_PRODUCTS 1
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
+
+namespace attend::kernels::avx512bf16 {
+namespace {
+#include "engine/simd_avx512.h"
+//
+#include "engine/engine.h"
+}  // namespace
+
+const Engine kEngine{forward, backward, weights, exp2_table, peak_fp32, peak_bf16};
+
+}  // namespace attend::kernels::avx512bf16
+
+#pragma GCC pop_options
+#endif

@@ -1,0 +1,55 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace attend::detail {
+
+/// Storage only, with the layout of c10::BFloat16.
+struct BFloat16 {
+  uint16_t bits;
+};
+
+/// Which of up to 2^32 elements dropout keeps, and by what they are multiplied.
+struct Mask {
+  uint32_t key = 0;
+  uint32_t threshold = 0;
+  float factor = 1;
+};
+
+/// `count` rows of `size` to normalise.
+struct NormRows {
+  int64_t count = 0;
+  int64_t size = 0;
+  float epsilon = 0;
+  const float* gain = nullptr;  ///< [size]
+  const float* shift = nullptr;
+  const float* mean = nullptr;  ///< [count], for the gradient: what the forward wrote
+  const float* inverse = nullptr;
+};
+
+/// elementwise_loops.h for one instruction set.
+struct Loops {
+  void (*dropout_add_float)(const Mask&, const float*, const float*, float*, int64_t);
+  void (*dropout_add_mixed)(const Mask&, const float*, const BFloat16*, float*, int64_t);
+  void (*dropout_add_bfloat16)(const Mask&, const BFloat16*, const BFloat16*, BFloat16*, int64_t);
+  void (*dropout_float)(const Mask&, const float*, float*, int64_t);
+  void (*dropout_mixed)(const Mask&, const float*, BFloat16*, int64_t);
+  void (*dropout_bfloat16)(const Mask&, const BFloat16*, BFloat16*, int64_t);
+  void (*gelu_float)(const float*, float*, int64_t);
+  void (*gelu_bfloat16)(const BFloat16*, BFloat16*, int64_t);
+  void (*gelu_gradient_float)(const float*, const float*, float*, int64_t);
+  void (*gelu_gradient_bfloat16)(const BFloat16*, const BFloat16*, BFloat16*, int64_t);
+  void (*layer_norm_float)(const NormRows&, const float*, float*, float* mean, float* inverse);
+  void (*layer_norm_mixed)(const NormRows&, const float*, BFloat16*, float*, float*);
+  void (*layer_norm_bfloat16)(const NormRows&, const BFloat16*, BFloat16*, float*, float*);
+  void (*layer_norm_gradient_float)(const NormRows&, const float*, const float*, float*, float*);
+  void (*layer_norm_gradient_mixed)(const NormRows&, const float*, const BFloat16*, float*, float*);
+  void (*layer_norm_gradient_bfloat16)(const NormRows&, const BFloat16*, const BFloat16*, BFloat16*,
+                                       float*);
+};
+
+/// Those of kernels::active_isa().
+const Loops& active_loops();
+
+}  // namespace attend::detail

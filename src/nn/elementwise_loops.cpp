@@ -1,0 +1,52 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "attend/kernels/attention.h"
+#include "elementwise_dispatch.h"
+#include "kernels/dropout.h"
+
+// Everything included so far is compiled for any processor; the loops come once per target.
+namespace attend::detail {
+namespace portable {
+namespace {
+#include "elementwise_loops.h"
+}
+}  // namespace portable
+
+#if defined(__x86_64__)
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+namespace avx2 {
+namespace {
+#include "elementwise_loops.h"
+}
+}  // namespace avx2
+#pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")
+namespace avx512 {
+namespace {
+#include "elementwise_loops.h"
+}
+}  // namespace avx512
+#pragma GCC pop_options
+#endif
+
+const Loops& active_loops() {
+  switch (kernels::active_isa()) {
+#if defined(__x86_64__)
+    case kernels::Isa::kAvx512Bf16:
+    case kernels::Isa::kAvx512:
+      return avx512::kLoops;
+    case kernels::Isa::kAvx2:
+      return avx2::kLoops;
+#endif
+    default:
+      return portable::kLoops;
+  }
+}
+
+}  // namespace attend::detail

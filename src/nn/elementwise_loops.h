@@ -1,0 +1,173 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+//
+// Loops that the compiler turns into vector code. Included once per instruction set, inside a
+// namespace and a target of its own; see elementwise_loops.cpp. No includes here for that reason.
+
+inline float load(float value) { return value; }
+inline float load(BFloat16 value) { return std::bit_cast<float>(uint32_t(value.bits) << 16); }
+
+inline void store(float value, float* to) { *to = value; }
+// Rounded to the nearest, ties to even; what is not a number stays that (the quiet bit is set).
+inline void store(float value, BFloat16* to) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const uint32_t nan = (bits >> 16) | 0x40u;
+  to->bits = uint16_t(value != value ? nan : rounded);
+}
+
+// out = residual + branch * factor where the mask keeps it.
+template <typename Residual, typename Branch, typename Out>
+void dropout_add(const Mask& mask, const Residual* residual, const Branch* branch, Out* out,
+                 int64_t count) {
+  const uint32_t key = mask.key, threshold = mask.threshold;
+  const float factor = mask.factor;
+  for (int64_t i = 0; i < count; ++i) {
+    const float kept = kernels::dropout_bits(key, uint32_t(i)) >= threshold ? factor : 0.0f;
+    store(load(residual[i]) + load(branch[i]) * kept, out + i);
+  }
+}
+
+template <typename In, typename Out>
+void dropout(const Mask& mask, const In* in, Out* out, int64_t count) {
+  const uint32_t key = mask.key, threshold = mask.threshold;
+  const float factor = mask.factor;
+  for (int64_t i = 0; i < count; ++i) {
+    const float kept = kernels::dropout_bits(key, uint32_t(i)) >= threshold ? factor : 0.0f;
+    store(load(in[i]) * kept, out + i);
+  }
+}
+
+// e^y for y <= 0; relative error below 2e-7, 0 below -87.
+inline float exp_of_negative(float y) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer
+  const float power = std::max(y * 1.44269504f, -126.0f);
+  const float whole = (power + kRound) - kRound;
+  const float part = power - whole;  // in [-1/2, 1/2]: Taylor's series of 2^x to the 7th term
+  float sum = 1.52527338e-5f;
+  sum = sum * part + 1.54035304e-4f;
+  sum = sum * part + 1.33335581e-3f;
+  sum = sum * part + 9.61812911e-3f;
+  sum = sum * part + 5.55041087e-2f;
+  sum = sum * part + 2.40226507e-1f;
+  sum = sum * part + 6.93147181e-1f;
+  sum = sum * part + 1.0f;
+  const float scale = std::bit_cast<float>(uint32_t(int32_t(whole) + 127) << 23);
+  return y < -87.0f ? 0.0f : sum * scale;
+}
+
+// The normal distribution's mass below x, absolute error below 1e-7 (Abramowitz and Stegun 1964,
+// 7.1.26), and `density` = e^(-x^2 / 2), which that formula needs anyway.
+inline float normal_mass(float x, float& density) {
+  const float z = std::abs(x) * 0.707106781f;
+  density = exp_of_negative(-z * z);
+  const float t = 1.0f / (1.0f + 0.3275911f * z);
+  float sum = 1.061405429f;
+  sum = sum * t - 1.453152027f;
+  sum = sum * t + 1.421413741f;
+  sum = sum * t - 0.284496736f;
+  sum = sum * t + 0.254829592f;
+  const float tail = 0.5f * sum * t * density;  // the mass beyond |x|
+  return x < 0.0f ? tail : 1.0f - tail;
+}
+
+// gelu(x) = x * mass(x) (Hendrycks and Gimpel 2016), exact form.
+template <typename T>
+void gelu(const T* in, T* out, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float x = load(in[i]);
+    float density;
+    store(x * normal_mass(x, density), out + i);
+  }
+}
+
+template <typename T>
+void gelu_gradient(const T* in, const T* d_out, T* d_in, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float x = load(in[i]);
+    float density;
+    const float mass = normal_mass(x, density);
+    store(load(d_out[i]) * (mass + x * density * 0.398942280f), d_in + i);
+  }
+}
+
+// Sixteen partial sums, so that the compiler may add in vectors; the order does not depend on the
+// target.
+constexpr int64_t kLanes = 16;
+
+template <typename Term>
+float sum_of(int64_t count, const Term& term) {
+  float lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
+  }
+  float sum = 0;
+  for (; i < count; ++i) sum += term(i);
+  for (int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
+
+// out = (in - mean) / deviation * gain + shift along each row.
+template <typename In, typename Out>
+void layer_norm(const NormRows& rows, const In* in, Out* out, float* mean, float* inverse) {
+  const int64_t size = rows.size;
+  const float share = 1.0f / float(size);
+  for (int64_t row = 0; row < rows.count; ++row, in += size, out += size) {
+    const float middle = sum_of(size, [&](int64_t i) { return load(in[i]); }) * share;
+    const float spread = share * sum_of(size, [&](int64_t i) {
+                           const float away = load(in[i]) - middle;
+                           return away * away;
+                         });
+    const float factor = 1.0f / std::sqrt(spread + rows.epsilon);
+    for (int64_t i = 0; i < size; ++i) {
+      store((load(in[i]) - middle) * factor * rows.gain[i] + rows.shift[i], out + i);
+    }
+    mean[row] = middle;
+    inverse[row] = factor;
+  }
+}
+
+// With n = (in - mean) * inverse and g = d_out * gain:
+// d_in = inverse * (g - mean(g) - n * mean(g * n)); d_gain and d_shift are added to.
+template <typename In, typename Out>
+void layer_norm_gradient(const NormRows& rows, const In* in, const Out* d_out, In* d_in,
+                         float* d_gain_and_shift) {
+  const int64_t size = rows.size;
+  const float share = 1.0f / float(size);
+  float* d_gain = d_gain_and_shift;
+  float* d_shift = d_gain_and_shift + size;
+  for (int64_t row = 0; row < rows.count; ++row, in += size, d_out += size, d_in += size) {
+    const float middle = rows.mean[row], factor = rows.inverse[row];
+    for (int64_t i = 0; i < size; ++i) {
+      const float by_out = load(d_out[i]);
+      d_gain[i] += by_out * (load(in[i]) - middle) * factor;
+      d_shift[i] += by_out;
+    }
+    const float mean_gradient =
+        share * sum_of(size, [&](int64_t i) { return load(d_out[i]) * rows.gain[i]; });
+    const float along = share * factor * factor * sum_of(size, [&](int64_t i) {
+                          return load(d_out[i]) * rows.gain[i] * (load(in[i]) - middle);
+                        });
+    for (int64_t i = 0; i < size; ++i) {
+      const float gradient = load(d_out[i]) * rows.gain[i] - mean_gradient;
+      store(factor * (gradient - (load(in[i]) - middle) * along), d_in + i);
+    }
+  }
+}
+
+const Loops kLoops{dropout_add<float, float, float>,
+                   dropout_add<float, BFloat16, float>,
+                   dropout_add<BFloat16, BFloat16, BFloat16>,
+                   dropout<float, float>,
+                   dropout<float, BFloat16>,
+                   dropout<BFloat16, BFloat16>,
+                   gelu<float>,
+                   gelu<BFloat16>,
+                   gelu_gradient<float>,
+                   gelu_gradient<BFloat16>,
+                   layer_norm<float, float>,
+                   layer_norm<float, BFloat16>,
+                   layer_norm<BFloat16, BFloat16>,
+                   layer_norm_gradient<float, float>,
+                   layer_norm_gradient<float, BFloat16>,
+                   layer_norm_gradient<BFloat16, BFloat16>};

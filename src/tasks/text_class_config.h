@@ -1,0 +1,50 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+//
+// The settings of text classification: their defaults, and what the layers below take of them.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "attend/data/ngrams.h"
+#include "attend/data/reader.h"
+#include "attend/data/tokenizer.h"
+#include "attend/nn/text_classifier.h"
+#include "attend/tasks/config.h"
+#include "naive_bayes_svm.h"
+#include "skip_gram.h"
+
+namespace attend {
+
+/// config[section][key]; Error(kModel) if it is missing or of the wrong kind.
+template <typename T>
+T setting(const nlohmann::json& config, const char* section, const char* key) {
+  return config_value<T>(config.at(section), key,
+                         std::string("text-class configuration (") + section + ")");
+}
+
+/// All settings with their defaults, in sections "data", "text", "model" and "train". Each function
+/// below takes a configuration with all of them, and throws Error(kUsage) for a value that cannot
+/// be.
+nlohmann::json text_class_defaults();
+
+/// How to read `path`, a file of the training format or with an ending that says otherwise.
+/// `label_file`: names of label numbers, or empty.
+ReaderOptions reader_options(const nlohmann::json& config, const std::string& path,
+                             const std::filesystem::path& label_file, bool with_gold);
+
+TokenizerOptions tokenizer_options(const nlohmann::json& config);
+
+NgramOptions ngram_options(const nlohmann::json& config);
+bool wants_ngrams(const nlohmann::json& config);
+
+/// Without what only the data tells: sizes of vocabulary, classes and n-grams.
+TextClassifierOptions classifier_options(const nlohmann::json& config);
+
+NaiveBayesSvmOptions wide_options(const nlohmann::json& config);
+
+/// `epochs` 0: no pre-training.
+SkipGramOptions pretrain_options(const nlohmann::json& config);
+
+}  // namespace attend
