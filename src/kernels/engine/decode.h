@@ -7,12 +7,15 @@
 
 constexpr int64_t kDecodeChunk = 256;    // keys
 constexpr int64_t kMostDecodeRows = 64;  // of a group: heads * queries
-constexpr int64_t kMostDecodeQueries = 4;
+// Measured: packing pays from 8 queries on when keys are few, and never up to 12 when they are
+// many.
+constexpr int64_t kMostDecodeQueries = 4, kMostLongDecodeQueries = kTileRows, kLongCache = 1024;
 constexpr int64_t kBytesPerTeam = 256 * 1024;  // a cache below this is not worth waking a team
 
 ATTEND_INLINE bool is_decoding(const Attention& a, const Trace& trace) {
-  return a.queries <= kMostDecodeQueries && a.heads / a.kv_heads * a.queries <= kMostDecodeRows &&
-         !a.query_starts && !trace.received && !trace.pooled;
+  return a.queries <= (a.keys >= kLongCache ? kMostLongDecodeQueries : kMostDecodeQueries) &&
+         a.heads / a.kv_heads * a.queries <= kMostDecodeRows && !a.query_starts &&
+         !trace.received && !trace.pooled;
 }
 
 // The rows of one group, head by head: a tile per head, as in the other passes.

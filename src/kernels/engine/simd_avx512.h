@@ -105,13 +105,11 @@ ATTEND_INLINE Vec narrow_and_join(Vec even, Vec odd) {
   const Ints narrow = (Ints)_mm512_cvtne2ps_pbh(odd, even);
   return _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, narrow));
 }
-// Two bf16 rows as pairs (a, b): of each 4 neighbouring places the lower 4 columns in `low`, the upper
-// ones in `high`; and numbers in this order back in that of the columns.
+// Two bf16 rows as pairs (a, b): of each 4 neighbouring places the lower 4 columns in `low`, the
+// upper ones in `high`; and numbers in this order back in that of the columns.
 ATTEND_INLINE void interleave_halves(Vec a, Vec b, Vec& low, Vec& high) {
-  low = _mm512_castsi512_ps(
-      _mm512_unpacklo_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b)));
-  high = _mm512_castsi512_ps(
-      _mm512_unpackhi_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+  low = _mm512_castsi512_ps(_mm512_unpacklo_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+  high = _mm512_castsi512_ps(_mm512_unpackhi_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b)));
 }
 ATTEND_INLINE void restore_columns(Vec& low, Vec& high) {
   const Vec first = _mm512_shuffle_f32x4(low, high, 0x44);
