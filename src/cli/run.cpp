@@ -57,7 +57,7 @@ std::vector<Answer> answer(Task& task, const Dataset& data, int64_t top, bool wi
     Answer& one = answers[static_cast<size_t>(row)];
     one.input = data.input(row);
     one.notice = data.notice(row);
-    if (with_evidence) one.evidence = evidence_span(task, data, row, one.prediction[0].label);
+    if (with_evidence) one.evidence = evidence_span(task, data, row, {one.prediction[0].label});
   }
   return answers;
 }

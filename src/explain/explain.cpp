@@ -37,8 +37,8 @@ AttentionMap unit_map(const torch::Tensor& weights, int64_t layer, int64_t head,
 }
 
 // Every head, the mean of each layer, and the read-out as a map of one row.
-void add_maps(const TaskOutput& output, int64_t leading, const std::vector<UnitGroup>& groups,
-              Explanation& explanation) {
+void add_maps(const TaskOutput& output, const torch::Tensor& readout, int64_t leading,
+              const std::vector<UnitGroup>& groups, Explanation& explanation) {
   const auto add = [&](const torch::Tensor& weights, int64_t layer, int64_t head,
                        const std::string& label) {
     explanation.attention.push_back(merged_map(unit_map(weights, layer, head, label), groups));
@@ -54,7 +54,7 @@ void add_maps(const TaskOutput& output, int64_t leading, const std::vector<UnitG
       add(weights[head], layer.layer, head, name + ", head " + std::to_string(head));
     }
   }
-  add(output.readout.slice(1, leading), static_cast<int64_t>(output.trace.layers.size()), -1,
+  add(readout.slice(1, leading), static_cast<int64_t>(output.trace.layers.size()), -1,
       "pooling: what the head reads");
   if (dropped > 1e-3) {
     char share[16];
@@ -97,7 +97,7 @@ std::optional<std::pair<int64_t, int64_t>> strongest_segment(const std::vector<d
 }
 
 std::optional<Span> evidence_span(Task& task, const Dataset& data, int64_t row,
-                                  const std::string& target) {
+                                  const Target& target) {
   const std::string input = data.input(row);
   const auto units = task.units(data, row);
   const auto groups = word_groups(input, units);
@@ -126,19 +126,21 @@ Explanation explain(Task& task, const Dataset& data, int64_t row, const ExplainO
     output = task.forward(task.collate(data, rows), TraceRequest::all_weights());
   }
   explanation.outputs = task.predict(output, /*top=*/1000)[0];
-  explanation.target = options.target.empty() ? explanation.outputs.at(0).label : options.target;
-  const MethodInput input{task, data, row, explanation.target, groups, options, output};
+  const Target target = task.find_target(data, row, output, options.target);
+  explanation.target = target.label;
+  const MethodInput input{task, data, row, target, groups, options, output};
   for (const std::string& method : options.methods) {
     explanation.attributions.push_back(attribute(method, input));
   }
   if (with_maps) {
-    add_maps(output, task.leading_positions(), groups, explanation);
+    add_maps(output, task.target_readout(output, target), task.leading_positions(), groups,
+             explanation);
   } else {
     explanation.notices.push_back(
         std::to_string(units.size()) + " units: attention matrices are kept up to " +
         std::to_string(options.max_map_units) + "; the scores per unit are complete");
   }
-  explanation.evidence = evidence_span(task, data, row, explanation.target);
+  explanation.evidence = evidence_span(task, data, row, target);
   return explanation;
 }
 

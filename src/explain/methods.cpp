@@ -24,7 +24,7 @@ torch::Tensor unit_part(const torch::Tensor& positions, int64_t leading) {
 
 std::vector<double> attention_scores(const MethodInput& input) {
   const int64_t leading = input.task.leading_positions();
-  torch::Tensor scores = input.output.readout;  // [1, length]
+  torch::Tensor scores = input.task.target_readout(input.output, input.target);  // [1, length]
   if (!input.output.trace.layers.empty()) {
     const torch::Tensor mean = input.output.trace.layers.back().weights.mean(1);  // [1, L, L]
     scores = torch::matmul(scores.unsqueeze(1), mean).squeeze(1);
@@ -85,17 +85,15 @@ std::vector<std::string> explanation_methods() {
   return names;
 }
 
-torch::Tensor log_odds(const Task& task, const TaskOutput& output, const std::string& target) {
-  const torch::Tensor logit = task.target_scores(output, target).to(torch::kFloat64);
-  const torch::Tensor all = output.scores.to(torch::kFloat64);
-  // log(sum of the others) = all + log(1 - p), with 1 - p kept exact where p is close to 1.
-  const torch::Tensor log_p = logit - torch::logsumexp(all, 1);
+torch::Tensor log_odds(const Task& task, const TaskOutput& output, const Target& target) {
+  const torch::Tensor log_p = task.target_log_probabilities(output, target);
+  // log p - log(1 - p), with 1 - p kept exact where p is close to 1.
   return log_p - torch::log(-torch::expm1(log_p)).clamp_min(-700.0);
 }
 
 std::vector<double> occlusion_scores(Task& task, const Dataset& data, int64_t row,
-                                     const std::string& target,
-                                     const std::vector<UnitGroup>& groups, Removal removal) {
+                                     const Target& target, const std::vector<UnitGroup>& groups,
+                                     Removal removal) {
   torch::NoGradGuard no_grad;
   const auto units = static_cast<size_t>(groups.back().end);
   // The untouched input goes first; it is made by the same path as the others.

@@ -16,7 +16,7 @@ struct MethodInput {
   Task& task;
   const Dataset& data;
   int64_t row;
-  const std::string& target;
+  const Target& target;
   const std::vector<UnitGroup>& groups;
   const ExplainOptions& options;
   const TaskOutput& output;  // of the untouched example, all attention weights traced
@@ -25,13 +25,13 @@ struct MethodInput {
 /// Throws Error(kUsage) for a method it does not know.
 Attribution attribute(const std::string& method, const MethodInput& input);
 
-/// Log-odds of the target: its logit minus the log-sum-exp of all others, `[batch]`. Unlike the
-/// probability it does not saturate where the model is sure.
-torch::Tensor log_odds(const Task& task, const TaskOutput& output, const std::string& target);
+/// Log-odds of the target, `[batch]`: unlike the probability they do not saturate where the model
+/// is sure.
+torch::Tensor log_odds(const Task& task, const TaskOutput& output, const Target& target);
 
 /// Leave-one-out scores of the groups.
 std::vector<double> occlusion_scores(Task& task, const Dataset& data, int64_t row,
-                                     const std::string& target,
+                                     const Target& target,
                                      const std::vector<UnitGroup>& groups, Removal removal);
 
 }  // namespace attend

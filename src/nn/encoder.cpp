@@ -143,8 +143,8 @@ EncoderImpl::EncoderImpl(const EncoderOptions& encoder_options) : options_(encod
 }
 
 EncoderOutput EncoderImpl::forward(const torch::Tensor& input, const torch::Tensor& lengths,
-                                   const TraceRequest& trace) {
-  for (const int64_t layer : trace.layers) {
+                                   const ForwardRequest& request) {
+  for (const int64_t layer : request.trace.layers) {
     if (layer >= 0 && layer < options_.layers) continue;
     throw usage_error("layer " + std::to_string(layer) + " cannot be traced: the encoder has " +
                       std::to_string(options_.layers) + " layers, counted from 0");
@@ -155,7 +155,8 @@ EncoderOutput EncoderImpl::forward(const torch::Tensor& input, const torch::Tens
   AttentionCall call;
   call.lengths = lengths;
   for (int64_t layer = 0; layer < options_.layers; ++layer) {
-    call.statistics = trace.of_layer(layer);
+    call.statistics = request.trace.of_layer(layer);
+    call.edits = request.edits_of_layer(layer);
     AttentionOutput result = blocks_[static_cast<size_t>(layer)]->forward(hidden, call);
     hidden = result.output;
     if (!call.statistics.any()) continue;

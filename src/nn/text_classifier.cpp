@@ -159,7 +159,7 @@ TextClassifierOutput TextClassifierWithAttentionImpl::forward_from_embeddings(
     hidden = torch::cat({cls_.expand({batch, 1, cls_.size(0)}), hidden}, 1);
     if (lengths.defined()) lengths = lengths + 1;
   }
-  EncoderOutput encoded = encoder_->forward(hidden, lengths, request.trace);
+  EncoderOutput encoded = encoder_->forward(hidden, lengths, request.attention);
   const PoolingOutput pooled = pooling_->forward(encoded.hidden, lengths);
   output.hidden = encoded.hidden;
   output.pooled = pooled.pooled;

@@ -199,15 +199,14 @@ std::vector<Prediction> classification_predictions(const torch::Tensor& logits,
   return predictions;
 }
 
-torch::Tensor class_scores(const torch::Tensor& logits, const LabelSet& labels,
-                           const std::string& label) {
+int64_t class_index(const LabelSet& labels, const std::string& label) {
   const int64_t index = labels.find(label);
   if (index < 0) {
     std::string list;
     for (const auto& name : labels.names()) list += (list.empty() ? "" : ", ") + name;
     throw usage_error("target \"" + label + "\" is not an output of this model; it knows: " + list);
   }
-  return logits.select(1, index);
+  return index;
 }
 
 }  // namespace attend

@@ -56,8 +56,7 @@ std::unique_ptr<Metrics> new_classification_metrics(const LabelSet& labels);
 std::vector<Prediction> classification_predictions(const torch::Tensor& logits,
                                                    const LabelSet& labels, int64_t top);
 
-/// Column `label` of the logits; Error(kUsage) listing the labels if it is not one of them.
-torch::Tensor class_scores(const torch::Tensor& logits, const LabelSet& labels,
-                           const std::string& label);
+/// The class of that name; Error(kUsage) listing the labels if it is not one of them.
+int64_t class_index(const LabelSet& labels, const std::string& label);
 
 }  // namespace attend

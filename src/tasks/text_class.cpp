@@ -340,13 +340,13 @@ Batch TextClassTask::collate(const Dataset& data, std::span<const int64_t> rows)
   return encoder_.collate(texts(data), rows);
 }
 
-TaskOutput TextClassTask::forward(const Batch& batch, const TraceRequest& trace) {
+TaskOutput TextClassTask::forward(const Batch& batch, const ForwardRequest& request) {
   TextInput input = text_input(batch);
   // The fitted wide term knows the training examples by heart: with it in the loss there would be
   // nothing left to learn.
   const bool deep_only = model_->is_training() && has_fitted_wide();
   if (deep_only && !model_->options().ngram_deep) input.ngram_ids = torch::Tensor();
-  TextClassifierOutput output = model_->forward(input, {trace, false});
+  TextClassifierOutput output = model_->forward(input, {request, false});
   if (deep_only) output.logits = output.deep_logits;
   return task_output(std::move(output));
 }
@@ -402,17 +402,31 @@ std::shared_ptr<Dataset> TextClassTask::without_units(const Dataset& data, int64
   return std::make_shared<TextDataset>("variants of one text", std::move(variants));
 }
 
-torch::Tensor TextClassTask::target_scores(const TaskOutput& output,
-                                           const std::string& label) const {
-  return class_scores(output.scores, labels_, label);
+Target TextClassTask::find_target(const Dataset&, int64_t, const TaskOutput& output,
+                                  const std::string& name) const {
+  if (name.empty()) return {predict(output, 1)[0].at(0).label};
+  class_index(labels_, name);
+  return {name};
+}
+
+torch::Tensor TextClassTask::target_scores(const TaskOutput& output, const Target& target) const {
+  return output.scores.select(1, class_index(labels_, target.label));
+}
+
+torch::Tensor TextClassTask::target_log_probabilities(const TaskOutput& output,
+                                                      const Target& target) const {
+  return output.scores.to(torch::kFloat64)
+      .log_softmax(1)
+      .select(1, class_index(labels_, target.label));
 }
 
 torch::Tensor TextClassTask::embed(const Batch& batch) { return model_->embed(text_input(batch)); }
 
 TaskOutput TextClassTask::forward_from_embeddings(const torch::Tensor& embeddings,
-                                                  const Batch& batch, const TraceRequest& trace) {
+                                                  const Batch& batch,
+                                                  const ForwardRequest& request) {
   return task_output(
-      model_->forward_from_embeddings(embeddings, text_input(batch), {trace, false}));
+      model_->forward_from_embeddings(embeddings, text_input(batch), {request, false}));
 }
 
 torch::Tensor TextClassTask::additive_contributions(const Batch& batch) {

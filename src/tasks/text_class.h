@@ -36,7 +36,7 @@ class TextClassTask : public Task {
   std::shared_ptr<Dataset> from_inputs(const std::vector<std::string>& inputs) const override;
   Batch collate(const Dataset& data, std::span<const int64_t> rows) const override;
 
-  TaskOutput forward(const Batch& batch, const TraceRequest& trace) override;
+  TaskOutput forward(const Batch& batch, const ForwardRequest& request) override;
   torch::Tensor loss(const TaskOutput& output, const Batch& batch,
                      const LossOptions& options) const override;
   std::vector<double> balanced_class_weights(const Dataset& data) const override;
@@ -50,10 +50,14 @@ class TextClassTask : public Task {
   std::shared_ptr<Dataset> without_units(const Dataset& data, int64_t row,
                                          const std::vector<std::vector<bool>>& keep,
                                          Removal removal) const override;
-  torch::Tensor target_scores(const TaskOutput& output, const std::string& label) const override;
+  Target find_target(const Dataset& data, int64_t row, const TaskOutput& output,
+                     const std::string& name) const override;
+  torch::Tensor target_scores(const TaskOutput& output, const Target& target) const override;
+  torch::Tensor target_log_probabilities(const TaskOutput& output,
+                                         const Target& target) const override;
   torch::Tensor embed(const Batch& batch) override;
   TaskOutput forward_from_embeddings(const torch::Tensor& embeddings, const Batch& batch,
-                                     const TraceRequest& trace) override;
+                                     const ForwardRequest& request) override;
   torch::Tensor additive_contributions(const Batch& batch) override;
 
  private:

@@ -167,12 +167,12 @@ TEST_P(Explained, GradientTimesInputIsTheDerivative) {
     torch::Tensor changed = embeddings.clone();
     changed.select(1, unit).mul_(factor);
     return task
-        ->target_scores(task->forward_from_embeddings(changed, batch, {}), explanation.target)
+        ->target_scores(task->forward_from_embeddings(changed, batch, {}), {explanation.target})
         .item<double>();
   };
   TaskOutput additive;
   additive.scores = direct[0];
-  const torch::Tensor direct_scores = task->target_scores(additive, explanation.target);
+  const torch::Tensor direct_scores = task->target_scores(additive, {explanation.target});
   for (size_t unit = 0; unit < explanation.units.size(); ++unit) {
     const auto index = static_cast<int64_t>(unit);
     const double derivative = (logit(index, 1 + 1e-5) - logit(index, 1 - 1e-5)) / 2e-5;

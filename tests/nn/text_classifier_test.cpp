@@ -53,7 +53,7 @@ TEST(TextClassifier, ShapesForEveryPooling) {
   for (const PoolingKind kind : kKinds) {
     auto model = make(small(kind));
     TextClassifierRequest request;
-    request.trace = TraceRequest::all_weights();
+    request.attention.trace = TraceRequest::all_weights();
     request.wide_contribution = true;
     const auto output = model->forward(input(), request);
     const int64_t length = kind == PoolingKind::kCls ? 6 : 5;

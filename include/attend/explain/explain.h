@@ -38,7 +38,7 @@ Explanation explain(Task& task, const Dataset& data, int64_t row,
 /// The prediction of one example with the stretch of its input that carries it, without the rest of
 /// an explanation. Nothing for an input of a single unit.
 std::optional<Span> evidence_span(Task& task, const Dataset& data, int64_t row,
-                                  const std::string& target);
+                                  const Target& target);
 
 /// The consecutive units whose scores, each less a tenth of the largest, have the largest sum
 /// (Bentley's maximum segment): indices [first, last], or nothing if no score is above zero.

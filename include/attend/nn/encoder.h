@@ -125,9 +125,9 @@ class EncoderImpl : public torch::nn::Module {
   explicit EncoderImpl(const EncoderOptions& encoder_options);
 
   /// `input` [batch, length, hidden]; `lengths` [batch] int64, undefined = no padding.
-  /// Throws Error (usage) when the trace names a layer that does not exist.
+  /// Throws Error (usage) when the request names a layer that does not exist.
   EncoderOutput forward(const torch::Tensor& input, const torch::Tensor& lengths = {},
-                        const TraceRequest& trace = {});
+                        const ForwardRequest& request = {});
 
   const EncoderOptions& options() const { return options_; }
 

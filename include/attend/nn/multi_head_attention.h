@@ -3,6 +3,7 @@
 
 #include "attend/nn/torch.h"
 
+#include "attend/nn/attention_edit.h"
 #include "attend/nn/attention_options.h"
 #include "attend/nn/key_value_cache.h"
 #include "attend/nn/positions.h"
@@ -27,6 +28,8 @@ struct AttentionCall {
   /// Not owned; null = none.
   KeyValueCache* cache = nullptr;
   TraceStatistics statistics;
+  /// Changes to this layer's attention; their `layers` are not looked at.
+  std::vector<AttentionEdit> edits;
 };
 
 struct AttentionOutput {

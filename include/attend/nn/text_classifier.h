@@ -66,7 +66,7 @@ struct TextInput {
 
 /// What a forward pass is asked for besides the logits.
 struct TextClassifierRequest {
-  TraceRequest trace;
+  ForwardRequest attention;
   bool wide_contribution = false;
 };
 

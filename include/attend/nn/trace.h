@@ -67,10 +67,20 @@ struct AttentionStatistics {
   torch::Tensor pooled;
 };
 
-/// The statistics of one layer.
+/// What the queries and keys of an attention layer are.
+enum class AttentionRole {
+  kSelf,     ///< both the input's positions
+  kDecoder,  ///< both the output's positions, causal
+  kCross     ///< queries: the output's positions, keys: the input's
+};
+
+/// The statistics of one layer. Layers are numbered from 0 through the whole model in the order of
+/// computation: of E encoder and D decoder blocks, encoder block i is layer i, self-attention of
+/// decoder block i layer E + 2 i and its cross-attention layer E + 2 i + 1.
 struct LayerTrace : AttentionStatistics {
-  int64_t layer = 0;  ///< 0-based
+  int64_t layer = 0;
   std::string label;  ///< for a person: "layer 0"
+  AttentionRole role = AttentionRole::kSelf;
 };
 
 /// One entry per traced layer, in the order of the layers.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "attend/data/unit.h"
+#include "attend/nn/attention_edit.h"
 #include "attend/nn/trace.h"
 #include "attend/tasks/prediction.h"
 
@@ -61,6 +62,13 @@ struct TaskOutput {
   torch::Tensor scores;  ///< `[batch, outputs]` logits; a task with a sequence of outputs adds axes
   torch::Tensor readout;  ///< `[batch, length]` how the head reads the encoder; rows sum to 1
   Trace trace;            ///< what the forward pass was asked to report about its attention
+};
+
+/// One scalar output that can be explained: an output at a place. Tasks that give one output per
+/// example (a class, an item) have one place, 0; a sequence of outputs has one per position.
+struct Target {
+  std::string label;     ///< the output: a class, a token, a tag, an item
+  int64_t position = 0;  ///< 0-based place in the output sequence
 };
 
 /// How the loss is shaped; a task ignores what has no meaning for it.
@@ -154,8 +162,9 @@ class Task {
 
   // ---- model
 
-  /// Runs the model in its current mode (train or eval); the trace comes back in the output.
-  virtual TaskOutput forward(const Batch& batch, const TraceRequest& trace) = 0;
+  /// Runs the model in its current mode (train or eval), with the changes to its attention that the
+  /// request holds; the trace comes back in the output.
+  virtual TaskOutput forward(const Batch& batch, const ForwardRequest& request) = 0;
 
   /// Mean loss of a batch, a scalar.
   virtual torch::Tensor loss(const TaskOutput& output, const Batch& batch,
@@ -189,16 +198,41 @@ class Task {
                                                  const std::vector<std::vector<bool>>& keep,
                                                  Removal removal) const = 0;
 
-  /// The target's logit for each example, `[batch]`; `label` names an output. Throws Error(kUsage)
-  /// listing the outputs if there is none of that name.
-  virtual torch::Tensor target_scores(const TaskOutput& output, const std::string& label) const = 0;
+  /// The target that a user names, for example `row` whose forward pass gave `output` (a batch of
+  /// one). Empty: the predicted output. Otherwise an output's name, and for a sequence of outputs
+  /// whatever the task documents (a place, a word of the output). Throws Error(kUsage) listing what
+  /// there is if there is none of that name.
+  virtual Target find_target(const Dataset& data, int64_t row, const TaskOutput& output,
+                             const std::string& name) const = 0;
+
+  /// The target's logit for each example, `[batch]`.
+  virtual torch::Tensor target_scores(const TaskOutput& output, const Target& target) const = 0;
+
+  /// The natural log of the target's probability for each example, `[batch]`, in double precision.
+  virtual torch::Tensor target_log_probabilities(const TaskOutput& output,
+                                                 const Target& target) const = 0;
+
+  /// `[batch, positions]`: how the head that gives the target reads the last layer; rows sum to 1.
+  /// Methods that follow attention start from it. One-hot at the target's place for a sequence of
+  /// outputs.
+  virtual torch::Tensor target_readout(const TaskOutput& output, const Target& target) const {
+    (void)target;
+    return output.readout;
+  }
+
+  /// The output sequence that is explained (generated or given), in units of which each is a target
+  /// of its own: unit i is position i. Empty for tasks with one output per example.
+  virtual std::vector<Unit> output_units(const Dataset& data, int64_t row) const {
+    (void)data, (void)row;
+    return {};
+  }
 
   /// The inputs as vectors `[batch, length, dim]`, where gradients and paths begin.
   virtual torch::Tensor embed(const Batch& batch) = 0;
 
   /// forward() from such vectors instead of the inputs themselves.
   virtual TaskOutput forward_from_embeddings(const torch::Tensor& embeddings, const Batch& batch,
-                                             const TraceRequest& trace) = 0;
+                                             const ForwardRequest& request) = 0;
 
   /// Contributions to each output that do not pass through the embeddings, `[batch, length,
   /// outputs]` (a linear n-gram term); undefined where there are none. An attribution by gradients
