@@ -62,6 +62,9 @@ struct TaskOutput {
   torch::Tensor scores;  ///< `[batch, outputs]` logits; a task with a sequence of outputs adds axes
   torch::Tensor readout;  ///< `[batch, length]` how the head reads the encoder; rows sum to 1
   Trace trace;            ///< what the forward pass was asked to report about its attention
+  /// `[batch, heads, length]`, in the autograd graph, where the head reads the encoder by
+  /// attention: `readout` is their mean. Undefined elsewhere.
+  torch::Tensor readout_weights{};
 };
 
 /// One scalar output that can be explained: an output at a place. Tasks that give one output per
