@@ -12,6 +12,7 @@
 #include "attend/report/text.h"
 #include "attend/train/evaluate.h"
 #include "common.h"
+#include "generate.h"
 #include "verbs.h"
 
 namespace attend {
@@ -28,6 +29,7 @@ struct RunFlags {
   bool evidence = false;
   bool no_evidence = false;
   OutputFlags output;
+  GenerateFlags generate;
 };
 
 struct Answer {
@@ -106,6 +108,9 @@ void run_verb(const RunFlags& flags) {
   const InterruptGuard guard;
   const Run run = load_run(flags.run);
   const OutputForm form = flags.output.form();
+  if (flags.generate.given() || dynamic_cast<TextGenerator*>(run.task.get()) != nullptr) {
+    return run_generator(run, flags.generate, flags.input, flags.out, form);
+  }
   std::string text;
   for (const InputSet& set : read_inputs(flags.input, *run.task)) {
     // Evidence costs a forward pass per unit, so for files it has to be asked for.
@@ -134,9 +139,10 @@ void add_run_verb(CLI::App& app) {
       ->excludes(with);
   verb->add_option("-t,--threads", flags->threads, "0: all processors");
   flags->output.add_to(*verb);
+  flags->generate.add_to(*verb);
   verb->footer(
-      "TSV columns: label, probability (-k pairs of them), evidence, input. JSON: one object per "
-      "line.");
+      "TSV columns: label, probability (-k pairs of them), evidence, input; of a model that writes: "
+      "text, log probability, prompt. JSON: one object per line.");
   verb->callback([flags] { run_verb(*flags); });
 }
 

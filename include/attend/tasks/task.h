@@ -65,6 +65,9 @@ struct TaskOutput {
   /// `[batch, heads, length]`, in the autograd graph, where the head reads the encoder by
   /// attention: `readout` is their mean. Undefined elsewhere.
   torch::Tensor readout_weights{};
+  /// `[batch, length, size]`, the vectors that the scores of a long sequence would be made of, where
+  /// the task does not make all of them (a vocabulary times every position); undefined elsewhere.
+  torch::Tensor hidden{};
 };
 
 /// One scalar output that can be explained: an output at a place. Tasks that give one output per
