@@ -12,6 +12,7 @@
 #include "attend/report/text.h"
 #include "attend/train/evaluate.h"
 #include "common.h"
+#include "run_sequence.h"
 #include "verbs.h"
 
 namespace attend {
@@ -28,6 +29,7 @@ struct RunFlags {
   bool evidence = false;
   bool no_evidence = false;
   OutputFlags output;
+  SequenceFlags sequence;
 };
 
 struct Answer {
@@ -106,6 +108,13 @@ void run_verb(const RunFlags& flags) {
   const InterruptGuard guard;
   const Run run = load_run(flags.run);
   const OutputForm form = flags.output.form();
+  if (auto* sequences = dynamic_cast<SequenceTask*>(run.task.get())) {
+    return run_sequences(*sequences, flags.input, flags.sequence, form, flags.out);
+  }
+  if (flags.sequence.given()) {
+    throw usage_error(flags.run + " answers with a class, not a text: --beam, --nbest, --sample " +
+                      "and the like have no meaning for it; leave them out");
+  }
   std::string text;
   for (const InputSet& set : read_inputs(flags.input, *run.task)) {
     // Evidence costs a forward pass per unit, so for files it has to be asked for.
@@ -134,9 +143,12 @@ void add_run_verb(CLI::App& app) {
       ->excludes(with);
   verb->add_option("-t,--threads", flags->threads, "0: all processors");
   flags->output.add_to(*verb);
+  flags->sequence.add_to(*verb);
   verb->footer(
-      "TSV columns: label, probability (-k pairs of them), evidence, input. JSON: one object per "
-      "line.");
+      "TSV columns: label, probability (-k pairs of them), evidence, input. Tasks that write "
+      "texts: "
+      "one text per line and input, then score and log probability, alignment if asked for. JSON: "
+      "one object per line.");
   verb->callback([flags] { run_verb(*flags); });
 }
 
