@@ -32,10 +32,20 @@ Emphasis parse_emphasis(const std::string& text) {
   throw usage_error("--emphasize " + text + ": write WORD:FACTOR, as in 春风:2");
 }
 
-GenerateRequest complete(const GenerateFlags& flags) {
+GenerateRequest complete(const GenerateFlags& flags, const SequenceFlags& sequence) {
   GenerateRequest request = flags.request;
-  request.search.sample = !flags.greedy && request.search.beam == 1;
-  request.search.max_length = {flags.max_length};
+  SearchOptions& search = request.search;
+  search.sample = sequence.beam == 0;
+  search.beam = std::max<int64_t>(1, sequence.beam);
+  if (sequence.length_penalty >= 0) search.length_penalty = sequence.length_penalty;
+  search.temperature = sequence.temperature;
+  search.top_k = sequence.top_k;
+  search.top_p = sequence.top_p;
+  search.min_p = sequence.min_p;
+  search.seed = static_cast<uint64_t>(sequence.seed);
+  search.repetition_penalty = sequence.repetition_penalty;
+  search.no_repeat_ngram = sequence.no_repeat_ngram;
+  search.max_length = {flags.max_length};
   if (!flags.form.empty()) request.constraints.form = parse_form(flags.form);
   if (!flags.rhyme_table.empty()) {
     request.constraints.table =
@@ -158,22 +168,12 @@ void measure(const GenerateJob& job, const std::vector<std::string>& texts) {
 void GenerateFlags::add_to(CLI::App& verb) {
   auto* group = verb.add_option_group("Writing", "For models that write texts (--task generate)");
   group_ = group;
-  SearchOptions& search = request.search;
   ConstraintOptions& rules = request.constraints;
   group->add_option("--prompt", request.prompt, "Title or theme to write for");
   group->add_option("--begin", request.begin, "How the text begins");
   group->add_option("--infill", gap, "A text with [MASK] where a part is to be written");
   group->add_option("-n,--count", request.count, "Texts");
-  group->add_option("--temperature", search.temperature, "Below 1 safer, above 1 bolder");
-  group->add_option("--top-k", search.top_k, "Draw from the k likeliest tokens; 0: all");
-  group->add_option("--top-p", search.top_p, "Draw from the fewest tokens of this probability");
-  group->add_option("--min-p", search.min_p, "Not below this share of the likeliest token");
-  group->add_option("--repetition-penalty", search.repetition_penalty, "Above 1: repeats less");
-  group->add_option("--no-repeat-ngram", search.no_repeat_ngram, "No n-gram of this size twice");
-  group->add_option("--beam", search.beam, "Beam search instead of drawing, this wide");
-  group->add_flag("--greedy", greedy, "Always the likeliest token");
   group->add_option("--max-length", max_length, "Tokens at most, the end included");
-  group->add_option("--seed", search.seed, "Same seed, same texts");
   group->add_option("--form", form, "LINESxCHARACTERS, as in 4x5, or 7,7,5");
   group->add_option("--acrostic", rules.acrostic, "First characters of the lines");
   group->add_option("--rhyme", rules.rhyme, "A class of the rhyme table, or any");
@@ -242,14 +242,15 @@ std::string sources_text(const GeneratedText& text) {
   return lines;
 }
 
-void run_generator(const Run& run, const GenerateFlags& flags, const InputFlags& input,
-                   const std::string& out, OutputForm form) {
+void run_generator(const Run& run, const GenerateFlags& flags, const SequenceFlags& sequence,
+                   const InputFlags& input, const OutputTarget& output) {
+  const auto& [out, form] = output;
   auto* generator = dynamic_cast<TextGenerator*>(run.task.get());
   if (!generator) {
     throw usage_error(run.folder.string() + ": a " + run.task->name() +
                       " model does not write texts; leave out --prompt and the like");
   }
-  GenerateJob job{run, *generator, complete(flags), flags, inputs_of(input), out, form};
+  GenerateJob job{run, *generator, complete(flags, sequence), flags, inputs_of(input), out, form};
   if (!job.inputs.empty() && !job.request.prompt.empty()) {
     throw usage_error("give the prompt once: as --prompt or as INPUT");
   }

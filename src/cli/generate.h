@@ -9,6 +9,7 @@
 
 #include "attend/tasks/text_generator.h"
 #include "common.h"
+#include "run_sequence.h"
 
 namespace attend {
 
@@ -19,7 +20,6 @@ struct GenerateFlags {
   std::string rhyme_table;
   std::vector<std::string> emphasis;
   int64_t max_length = 256;
-  bool greedy = false;
   bool stream = false;
   bool why = false;
   bool metrics = false;
@@ -36,6 +36,11 @@ struct GenerateFlags {
   CLI::Option_group* group_ = nullptr;
 };
 
+struct OutputTarget {
+  std::string out;  ///< file; empty: standard output
+  OutputForm form = OutputForm::kHuman;
+};
+
 /// What the texts are written for or from, and how to print them.
 struct GenerateJob {
   const Run& run;
@@ -47,9 +52,9 @@ struct GenerateJob {
   OutputForm form = OutputForm::kHuman;
 };
 
-/// Writes, measures, or talks, as the flags say.
-void run_generator(const Run& run, const GenerateFlags& flags, const InputFlags& input,
-                   const std::string& out, OutputForm form);
+/// Writes, measures, or talks, as the flags say. Tokens are drawn unless `sequence` has a beam.
+void run_generator(const Run& run, const GenerateFlags& flags, const SequenceFlags& sequence,
+                   const InputFlags& input, const OutputTarget& output);
 
 /// `--frontier`: quality against diversity over temperatures and steering.
 void write_frontier(const GenerateJob& job);

@@ -13,6 +13,7 @@
 #include "attend/train/evaluate.h"
 #include "common.h"
 #include "generate.h"
+#include "run_sequence.h"
 #include "verbs.h"
 
 namespace attend {
@@ -30,6 +31,7 @@ struct RunFlags {
   bool no_evidence = false;
   OutputFlags output;
   GenerateFlags generate;
+  SequenceFlags sequence;
 };
 
 struct Answer {
@@ -109,7 +111,14 @@ void run_verb(const RunFlags& flags) {
   const Run run = load_run(flags.run);
   const OutputForm form = flags.output.form();
   if (flags.generate.given() || dynamic_cast<TextGenerator*>(run.task.get()) != nullptr) {
-    return run_generator(run, flags.generate, flags.input, flags.out, form);
+    return run_generator(run, flags.generate, flags.sequence, flags.input, {flags.out, form});
+  }
+  if (auto* sequences = dynamic_cast<SequenceTask*>(run.task.get())) {
+    return run_sequences(*sequences, flags.input, flags.sequence, form, flags.out);
+  }
+  if (flags.sequence.given()) {
+    throw usage_error(flags.run + " answers with a class, not a text: --beam, --nbest, --sample " +
+                      "and the like have no meaning for it; leave them out");
   }
   std::string text;
   for (const InputSet& set : read_inputs(flags.input, *run.task)) {
@@ -140,9 +149,11 @@ void add_run_verb(CLI::App& app) {
   verb->add_option("-t,--threads", flags->threads, "0: all processors");
   flags->output.add_to(*verb);
   flags->generate.add_to(*verb);
+  flags->sequence.add_to(*verb);
   verb->footer(
-      "TSV columns: label, probability (-k pairs of them), evidence, input; of a model that writes: "
-      "text, log probability, prompt. JSON: one object per line.");
+      "TSV columns: label, probability (-k pairs of them), evidence, input. Tasks that write texts: "
+      "the text, then what was asked for; of --task generate: text, log probability, prompt. JSON: "
+      "one object per line.");
   verb->callback([flags] { run_verb(*flags); });
 }
 

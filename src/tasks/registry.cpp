@@ -4,6 +4,7 @@
 #include "attend/tasks/task.h"
 #include "generate.h"
 #include "text_class.h"
+#include "translate.h"
 
 namespace attend {
 
@@ -11,6 +12,7 @@ namespace attend {
 std::unique_ptr<Task> make_task(const std::string& name) {
   if (name == "text-class") return std::make_unique<TextClassTask>();
   if (name == "generate") return std::make_unique<GenerateTask>();
+  if (name == "translate") return std::make_unique<TranslateTask>();
   std::string list;
   for (const auto& known : task_names()) list += (list.empty() ? "" : ", ") + known;
   const std::string near = nearest_name(name, task_names());
@@ -18,6 +20,6 @@ std::unique_ptr<Task> make_task(const std::string& name) {
                     (near.empty() ? "known: " + list : "did you mean \"" + near + "\"?"));
 }
 
-std::vector<std::string> task_names() { return {"text-class", "generate"}; }
+std::vector<std::string> task_names() { return {"text-class", "generate", "translate"}; }
 
 }  // namespace attend

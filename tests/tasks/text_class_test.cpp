@@ -215,7 +215,8 @@ TEST_F(TextClass, SaysWhatIsWrongWithLabels) {
 TEST_F(TextClass, UnknownTargetListsTheOutputs) {
   prepare();
   const TaskOutput output{scores(*data_, {0}), {}, {}};
-  const std::string error = error_of([&] { task_->find_target(*data_, 0, output, "Z"); }, ExitCode::kUsage);
+  const std::string error =
+      error_of([&] { task_->find_target(*data_, 0, output, "Z"); }, ExitCode::kUsage);
   EXPECT_NE(error.find("A, B, C"), std::string::npos) << error;
 }
 
