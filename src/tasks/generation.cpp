@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "attend/base/error.h"
+#include "attend/base/interrupt.h"
 #include "attend/base/random.h"
 #include "attend/base/text.h"
 #include "generate.h"
@@ -260,6 +261,7 @@ std::vector<GeneratedText> GenerateTask::generate(const GenerateRequest& request
       search_options.stream = nullptr;
     }
     const auto found = search(model, texts, search_options);
+    if (interrupted()) throw Error(ExitCode::kInterrupted, "interrupted; no text was written");
     for (int64_t i = 0; i < texts; ++i) {
       const Hypothesis& best = found[static_cast<size_t>(i)].at(0);
       GeneratedText one;
@@ -349,7 +351,8 @@ class GenerationSession : public GenerateSession {
     context_.insert(context_.end(), read.begin(), read.end());
     PromptedModel model(task_.model_, read, 1, state_, edits_of(request_, tokenizer, {}),
                         /*sources=*/true);
-    const Hypothesis found = search(model, 1, options)[0][0];
+    const Hypothesis found = search(model, 1, options).at(0).at(0);
+    if (interrupted()) throw Error(ExitCode::kInterrupted, "interrupted");
     answer.generated = answer.text = tokenizer.decode(found.tokens);
     answer.log_probability = found.log_probability;
     answer.tokens = static_cast<int64_t>(found.log_probabilities.size());
