@@ -39,8 +39,8 @@ void converse(const GenerateJob& job) {
       last = {};
       write_output({}, "forgotten\n");
     } else if (line == "/more") {
-      write_output({}, fmt::format("{} of {} positions used\n", session->length(),
-                                   session->capacity()));
+      write_output(
+          {}, fmt::format("{} of {} positions used\n", session->length(), session->capacity()));
     } else if (line == "/why") {
       write_output({}, last.sources.empty() ? "nothing was written yet\n" : sources_text(last));
     } else if (line.starts_with("/")) {
@@ -48,9 +48,8 @@ void converse(const GenerateJob& job) {
     } else {
       // A word that the vocabulary lacks is no reason to lose the conversation.
       try {
-        last = session->turn(line, [](const std::string& piece) {
-          write_output({}, visible_text(piece, true));
-        });
+        last = session->turn(
+            line, [](const std::string& piece) { write_output({}, visible_text(piece, true)); });
         write_output({}, last.finished ? "\n" : " …\n");
         if (!last.notice.empty()) write_output({}, "(" + last.notice + ")\n");
       } catch (const Error& error) {

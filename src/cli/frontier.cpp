@@ -70,9 +70,9 @@ std::string verdict(const std::vector<Setting>& settings) {
     const double percent = 100 * (std::exp(sum / static_cast<double>(list.size())) - 1);
     text += fmt::format("{}: perplexity {:+.1f} % against plain drawing of the same diversity, {}",
                         series, percent,
-                        percent < -1   ? "it helps"
+                        percent < -1  ? "it helps"
                         : percent > 1 ? "it does not help"
-                                       : "no difference");
+                                      : "no difference");
   }
   return text;
 }
@@ -86,9 +86,8 @@ void write_frontier(const GenerateJob& job) {
     double attention_temperature;
     bool emphasis;
   };
-  std::vector<Steering> steerings = {{"plain", 1, false},
-                                     {"attention / 0.8", 0.8, false},
-                                     {"attention / 1.25", 1.25, false}};
+  std::vector<Steering> steerings = {
+      {"plain", 1, false}, {"attention / 0.8", 0.8, false}, {"attention / 1.25", 1.25, false}};
   const std::string prompt = job.inputs.empty() ? job.request.prompt : job.inputs[0];
   GenerateRequest base = job.request;
   base.prompt = prompt;
@@ -111,9 +110,8 @@ void write_frontier(const GenerateJob& job) {
     }
   }
   for (Setting& one : settings) {
-    one.on_frontier = std::none_of(settings.begin(), settings.end(), [&](const Setting& other) {
-      return dominates(other, one);
-    });
+    one.on_frontier = std::none_of(settings.begin(), settings.end(),
+                                   [&](const Setting& other) { return dominates(other, one); });
   }
   ScatterPlot plot;
   plot.title = "Quality against diversity";
@@ -132,9 +130,9 @@ void write_frontier(const GenerateJob& job) {
   }
   const auto people = reference_texts(job);
   if (!people.empty()) {
-    std::vector<std::string> same(people.begin(),
-                                  people.begin() + static_cast<std::ptrdiff_t>(std::min(
-                                                       people.size(), static_cast<size_t>(base.count))));
+    std::vector<std::string> same(
+        people.begin(), people.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                             people.size(), static_cast<size_t>(base.count))));
     const auto values = measured(measured_job, same);
     plot.points.push_back({values.at("distinct_2"), values.at("peer_perplexity"),
                            fmt::format("human ({} texts)", same.size()), "", false});

@@ -48,8 +48,7 @@ GenerateRequest complete(const GenerateFlags& flags, const SequenceFlags& sequen
   search.max_length = {flags.max_length};
   if (!flags.form.empty()) request.constraints.form = parse_form(flags.form);
   if (!flags.rhyme_table.empty()) {
-    request.constraints.table =
-        std::make_shared<RhymeTable>(RhymeTable::read(flags.rhyme_table));
+    request.constraints.table = std::make_shared<RhymeTable>(RhymeTable::read(flags.rhyme_table));
   }
   for (const std::string& one : flags.emphasis) request.emphasis.push_back(parse_emphasis(one));
   if (!flags.gap.empty()) {
@@ -82,8 +81,7 @@ std::vector<std::string> inputs_of(const InputFlags& flags) {
 }
 
 double perplexity_of(const GeneratedText& text) {
-  return std::exp(-text.log_probability /
-                  static_cast<double>(std::max<int64_t>(1, text.tokens)));
+  return std::exp(-text.log_probability / static_cast<double>(std::max<int64_t>(1, text.tokens)));
 }
 
 json as_json(const std::string& prompt, const GeneratedText& one) {
@@ -158,8 +156,8 @@ void measure(const GenerateJob& job, const std::vector<std::string>& texts) {
   std::vector<std::pair<std::string, std::map<std::string, double>>> columns;
   columns.emplace_back("generated", first(texts));
   if (!people.empty()) columns.emplace_back("human", first(people));
-  columns.emplace_back("3-gram", first(job.generator.peer_samples(
-                                     3, static_cast<int64_t>(size), job.request.search.seed)));
+  columns.emplace_back("3-gram", first(job.generator.peer_samples(3, static_cast<int64_t>(size),
+                                                                  job.request.search.seed)));
   write_output({}, table(columns, job.form));
 }
 
@@ -217,7 +215,8 @@ std::vector<std::string> reference_texts(const GenerateJob& job) {
     const auto& form = job.request.constraints.form;
     if (form.empty() || form_of(text) == form) texts.push_back(std::move(text));
   }
-  if (texts.empty()) throw data_error(job.flags.reference + ": no text of --form " + job.flags.form);
+  if (texts.empty())
+    throw data_error(job.flags.reference + ": no text of --form " + job.flags.form);
   return texts;
 }
 
@@ -228,10 +227,9 @@ std::string sources_text(const GeneratedText& text) {
     std::vector<size_t> order(token.weights.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
     const size_t shown = std::min(kMost, order.size());
-    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(shown),
-                      order.end(), [&](size_t left, size_t right) {
-                        return token.weights[left] > token.weights[right];
-                      });
+    std::partial_sort(
+        order.begin(), order.begin() + static_cast<std::ptrdiff_t>(shown), order.end(),
+        [&](size_t left, size_t right) { return token.weights[left] > token.weights[right]; });
     lines += pad_to_width(visible_text(token.token, true), 6) + "←";
     for (size_t i = 0; i < shown; ++i) {
       lines += fmt::format(" {} {:.2f}", visible_text(text.context[order[i]], true),
@@ -270,7 +268,9 @@ void run_generator(const Run& run, const GenerateFlags& flags, const SequenceFla
     const bool streaming = flags.stream && !flags.metrics;
     if (streaming) {
       write_output({}, request.begin);
-      request.stream = [](const std::string& piece) { write_output({}, visible_text(piece, true)); };
+      request.stream = [](const std::string& piece) {
+        write_output({}, visible_text(piece, true));
+      };
     }
     const auto texts = generator->generate(request);
     if (!texts.empty() && !texts[0].notice.empty()) {

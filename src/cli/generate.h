@@ -66,7 +66,8 @@ void converse(const GenerateJob& job);
 std::string sources_text(const GeneratedText& text);
 
 /// The measures of a set of texts, with "peer_perplexity".
-std::map<std::string, double> measured(const GenerateJob& job, const std::vector<std::string>& texts);
+std::map<std::string, double> measured(const GenerateJob& job,
+                                       const std::vector<std::string>& texts);
 
 /// The texts of --reference in the form that was asked for; empty if none was given.
 std::vector<std::string> reference_texts(const GenerateJob& job);

@@ -19,7 +19,7 @@ constexpr const char* kInk = "#181c24";
 constexpr const char* kGrey = "#5b6472";
 constexpr const char* kRule = "#d5dae3";
 // Okabe and Ito's colours, told apart under every common colour blindness.
-constexpr Rgb kColors[] = {{0, 114, 178}, {213, 94, 0},    {0, 158, 115},
+constexpr Rgb kColors[] = {{0, 114, 178},   {213, 94, 0},   {0, 158, 115},
                            {204, 121, 167}, {86, 180, 233}, {230, 159, 0}};
 
 struct Axis {
@@ -66,9 +66,7 @@ std::string scatter_svg(const ScatterPlot& plot) {
   const Axis x_axis = axis_of(xs), y_axis = axis_of(ys);
   const double inner_width = kWidth - kLeft - kRight, inner_height = kHeight - kTop - 60;
   const auto x_of = [&](double value) { return kLeft + x_axis.share(value) * inner_width; };
-  const auto y_of = [&](double value) {
-    return kTop + (1 - y_axis.share(value)) * inner_height;
-  };
+  const auto y_of = [&](double value) { return kTop + (1 - y_axis.share(value)) * inner_height; };
   SvgCanvas canvas;
   const auto text = [&](double x, double y, const std::string& content, const SvgText& look) {
     canvas.text(x, y, content, look);

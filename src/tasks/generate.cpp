@@ -65,12 +65,11 @@ std::vector<GenerateExample> GenerateTask::encode(const Row& row, bool gold) con
                         {all.spans.begin() + from, all.spans.begin() + to}};
     example.whole = end == all.ids.size();
     const auto& spans = example.text_ids.spans;
-    example.characters =
-        spans.empty() ? 0
-                      : count_characters(std::string_view(row.text)
-                                             .substr(static_cast<size_t>(spans.front().begin),
-                                                     static_cast<size_t>(spans.back().end -
-                                                                         spans.front().begin)));
+    example.characters = spans.empty()
+                             ? 0
+                             : count_characters(std::string_view(row.text).substr(
+                                   static_cast<size_t>(spans.front().begin),
+                                   static_cast<size_t>(spans.back().end - spans.front().begin)));
     pieces.push_back(example);
     begin = end;
   } while (begin < all.ids.size());
@@ -169,8 +168,9 @@ void GenerateTask::load(const json& config, const json& state,
 const std::vector<std::string>& GenerateTask::training_texts() const {
   if (!corpus_.empty()) return corpus_;
   if (!std::filesystem::exists(corpus_file_)) {
-    throw model_error(corpus_file_.string() +
-                      ": missing, so that copying cannot be told; train with data.keep_corpus true");
+    throw model_error(
+        corpus_file_.string() +
+        ": missing, so that copying cannot be told; train with data.keep_corpus true");
   }
   ReaderOptions options;
   options.format = DataFormat::kJsonl;
@@ -332,11 +332,12 @@ Target GenerateTask::find_target(const Dataset& data, int64_t row, const TaskOut
   const auto behind = static_cast<int64_t>(all.size());
   if (name.empty()) return {predict(output, 1)[0][0].label, behind};
   const auto at = [&](int64_t unit) {
-    const auto before = layout_.prompts ? static_cast<int64_t>(example.prompt_ids.ids.size()) + 1 : 0;
-    const int64_t id = unit < before
-                           ? (unit + 1 < before ? example.prompt_ids.ids[static_cast<size_t>(unit)]
-                                                : kSeparatorId)
-                           : example.text_ids.ids[static_cast<size_t>(unit - before)];
+    const auto before =
+        layout_.prompts ? static_cast<int64_t>(example.prompt_ids.ids.size()) + 1 : 0;
+    const int64_t id =
+        unit < before
+            ? (unit + 1 < before ? example.prompt_ids.ids[static_cast<size_t>(unit)] : kSeparatorId)
+            : example.text_ids.ids[static_cast<size_t>(unit - before)];
     return Target{tokenizer_->token_text(id), unit};
   };
   if (name.size() > 1 && name[0] == '#') {
@@ -374,8 +375,7 @@ torch::Tensor GenerateTask::target_log_probabilities(const TaskOutput& output,
 }
 
 torch::Tensor GenerateTask::target_readout(const TaskOutput& output, const Target& target) const {
-  torch::Tensor readout =
-      torch::zeros(output.hidden.sizes().slice(0, 2), output.hidden.options());
+  torch::Tensor readout = torch::zeros(output.hidden.sizes().slice(0, 2), output.hidden.options());
   readout.select(1, target.position).fill_(1);
   return readout;
 }

@@ -45,8 +45,8 @@ class GenerateTask : public Task, public TextGenerator {
                      const LossOptions& options) const override;
   std::vector<double> balanced_class_weights(const Dataset&) const override { return {}; }
 
-  /// perplexity: of the text and its end, without its prompt; perplexity_with_prompt where there are
-  /// prompts; bits_per_character; of a finished run also peer_perplexity, that of a Kneser-Ney
+  /// perplexity: of the text and its end, without its prompt; perplexity_with_prompt where there
+  /// are prompts; bits_per_character; of a finished run also peer_perplexity, that of a Kneser-Ney
   /// 5-gram model of the training texts over the same tokens.
   std::unique_ptr<Metrics> new_metrics() const override;
   PrimaryMetric primary_metric() const override { return {"perplexity", false}; }
@@ -83,8 +83,7 @@ class GenerateTask : public Task, public TextGenerator {
   bool takes_prompts() const override { return layout_.prompts; }
   const std::vector<std::string>& training_texts() const override;
   double peer_perplexity(const std::vector<std::string>& texts) const override;
-  std::vector<std::string> peer_samples(int64_t order, int64_t count,
-                                        uint64_t seed) const override;
+  std::vector<std::string> peer_samples(int64_t order, int64_t count, uint64_t seed) const override;
 
  private:
   friend class GenerationSession;
@@ -101,8 +100,8 @@ class GenerateTask : public Task, public TextGenerator {
   SequenceLayout layout_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   mutable LanguageModel model_{nullptr};
-  std::filesystem::path corpus_file_;         // of a finished run
-  mutable std::vector<std::string> corpus_;   // training texts; read when they are first needed
+  std::filesystem::path corpus_file_;           // of a finished run
+  mutable std::vector<std::string> corpus_;     // training texts; read when they are first needed
   mutable std::map<int64_t, KneserNey> peers_;  // by order
 };
 

@@ -28,9 +28,9 @@ double share(const json& config, const char* section, const char* key) {
 
 json generate_defaults() {
   return {{"data",
-           {{"format", "auto"},      // as DataFormat; a .txt file is plain: one text per line
-            {"text_column", ""},     // name or number from 1; empty: found
-            {"prompt_column", ""},   // title or theme that a text is written for; empty: none
+           {{"format", "auto"},       // as DataFormat; a .txt file is plain: one text per line
+            {"text_column", ""},      // name or number from 1; empty: found
+            {"prompt_column", ""},    // title or theme that a text is written for; empty: none
             {"keep_corpus", true}}},  // the run keeps the training texts, to tell what is copied
           {"text",
            {{"units", "char"},     // as TokenizerKind; white space is kept by "subword" only

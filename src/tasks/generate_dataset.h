@@ -16,13 +16,13 @@ namespace attend {
 
 /// A text, or one piece of a text that is longer than the context.
 struct GenerateExample {
-  std::string prompt;    // title or theme; empty: none
-  std::string text;      // what was read or typed
-  Encoding prompt_ids;   // spans in `prompt`
-  Encoding text_ids;     // spans in `text`
-  bool whole = true;     // the text ends here, so its end is to be predicted as well
-  bool gold = false;     // has targets
-  int64_t left_out = 0;  // tokens at the beginning that the context has no room for
+  std::string prompt;         // title or theme; empty: none
+  std::string text;           // what was read or typed
+  Encoding prompt_ids;        // spans in `prompt`
+  Encoding text_ids;          // spans in `text`
+  bool whole = true;          // the text ends here, so its end is to be predicted as well
+  bool gold = false;          // has targets
+  int64_t left_out = 0;       // tokens at the beginning that the context has no room for
   int64_t characters = 0;     // of the piece
   std::vector<bool> removed;  // by unit: its place is empty; shorter than the units: the rest stays
 };
@@ -58,9 +58,10 @@ inline constexpr int64_t kNoTarget = -100;
 /// Only the text (in infilling: the gap) and its end are to be predicted.
 struct SequenceLayout {
   bool prompts = false;
-  double prompt_dropout = 0;  ///< share of the training examples whose prompt is left out, in [0, 1]
-  double infill_share = 0;    ///< share of the training examples with a gap, in [0, 1]
-  int64_t context = 512;      ///< positions at most
+  double prompt_dropout =
+      0;                    ///< share of the training examples whose prompt is left out, in [0, 1]
+  double infill_share = 0;  ///< share of the training examples with a gap, in [0, 1]
+  int64_t context = 512;    ///< positions at most
 
   /// What comes before the text.
   std::vector<int64_t> opening(std::span<const int64_t> prompt) const;

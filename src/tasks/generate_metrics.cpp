@@ -14,9 +14,8 @@ namespace {
 // Negative log likelihood of the targets of each row, [batch] in double precision.
 torch::Tensor losses(LanguageModel& model, const torch::Tensor& hidden,
                      const torch::Tensor& targets) {
-  const torch::Tensor each =
-      linear_log_probability(hidden.flatten(0, 1), model->output_weight(), model->output_bias(),
-                             targets.flatten());
+  const torch::Tensor each = linear_log_probability(hidden.flatten(0, 1), model->output_weight(),
+                                                    model->output_bias(), targets.flatten());
   return -each.view(targets.sizes()).to(torch::kFloat64).sum(1).contiguous();
 }
 
@@ -82,8 +81,8 @@ void GenerateMetrics::add(const TaskOutput& output, const Batch& batch) {
       const bool whole = !text.empty() && text.back() == kSeparatorId;
       for (size_t i = 0; i < text.size(); ++i) {
         const bool end = whole && i + 1 == text.size();
-        outcome.peer -= std::log(
-            peer.probability(std::span(text).first(i), end ? peer.end_symbol() : text[i]));
+        outcome.peer -=
+            std::log(peer.probability(std::span(text).first(i), end ? peer.end_symbol() : text[i]));
       }
     }
     outcomes_.push_back(outcome);
@@ -103,8 +102,8 @@ std::map<std::string, double> GenerateMetrics::compute(std::span<const int64_t> 
   const double tokens = std::max<double>(1, static_cast<double>(sum.tokens));
   std::map<std::string, double> values = {
       {"perplexity", std::exp(sum.alone / tokens)},
-      {"bits_per_character", sum.alone / std::log(2.0) /
-                                 std::max<double>(1, static_cast<double>(sum.characters))}};
+      {"bits_per_character",
+       sum.alone / std::log(2.0) / std::max<double>(1, static_cast<double>(sum.characters))}};
   if (options_.prompts) values["perplexity_with_prompt"] = std::exp(sum.with_prompt / tokens);
   if (options_.peer) values["peer_perplexity"] = std::exp(sum.peer / tokens);
   return values;

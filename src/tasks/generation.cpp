@@ -23,8 +23,8 @@ Encoding spelt(const Tokenizer& tokenizer, const std::string& text, const char* 
   for (size_t i = 0; i < encoding.ids.size(); ++i) {
     if (encoding.ids[i] != kUnknownId) continue;
     const Span span = encoding.spans[i];
-    const std::string one = text.substr(static_cast<size_t>(span.begin),
-                                        static_cast<size_t>(span.end - span.begin));
+    const std::string one =
+        text.substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin));
     throw usage_error(std::string(what) + " \"" + printable(text, 100) +
                       "\": the model's vocabulary cannot spell \"" + printable(one) +
                       "\"; write it otherwise");
@@ -82,9 +82,10 @@ class ConstraintRule {
   std::vector<uint8_t> allowed_;
 };
 
-// What is emphasised among the positions of `tokens`, and how sharp attention is.
+// What is emphasised among the positions of `tokens`, and how sharp attention is. In a conversation
+// a word may come up later.
 std::vector<AttentionEdit> edits_of(const GenerateRequest& request, const Tokenizer& tokenizer,
-                                    std::span<const int64_t> tokens) {
+                                    std::span<const int64_t> tokens, bool must_occur) {
   std::vector<AttentionEdit> edits;
   if (!(request.attention_temperature > 0)) {
     throw usage_error("--attention-temperature must be above 0");
@@ -111,7 +112,7 @@ std::vector<AttentionEdit> edits_of(const GenerateRequest& request, const Tokeni
         edit.key_bias[0][static_cast<int64_t>(i + k)] = std::log(one.factor);
       }
     }
-    if (!found) {
+    if (!found && must_occur) {
       throw usage_error(flag + ": neither --prompt nor --begin has it; emphasise what is there");
     }
   }
@@ -228,12 +229,12 @@ std::vector<GeneratedText> GenerateTask::generate(const GenerateRequest& request
     int64_t cells = 1;  // the end
     for (const int64_t line : constraints.form) cells += line + 1;
     if (cells - static_cast<int64_t>(begin.size() + end.size()) > constraints.longest + 1) {
-      throw usage_error("--form needs " + std::to_string(cells) +
-                        " tokens; at most " + std::to_string(constraints.longest + 1) +
+      throw usage_error("--form needs " + std::to_string(cells) + " tokens; at most " +
+                        std::to_string(constraints.longest + 1) +
                         " can be written (--max-length, or the context)");
     }
   }
-  const std::vector<AttentionEdit> edits = edits_of(request, *tokenizer_, read);
+  const std::vector<AttentionEdit> edits = edits_of(request, *tokenizer_, read, true);
 
   std::vector<GeneratedText> results;
   for (int64_t first = 0; first < request.count; first += kBatch) {
@@ -349,7 +350,8 @@ class GenerationSession : public GenerateSession {
       shown = so_far.size();
     };
     context_.insert(context_.end(), read.begin(), read.end());
-    PromptedModel model(task_.model_, read, 1, state_, edits_of(request_, tokenizer, {}),
+    PromptedModel model(task_.model_, read, 1, state_,
+                        edits_of(request_, tokenizer, context_, false),
                         /*sources=*/true);
     const Hypothesis found = search(model, 1, options).at(0).at(0);
     if (interrupted()) throw Error(ExitCode::kInterrupted, "interrupted");
@@ -359,7 +361,8 @@ class GenerationSession : public GenerateSession {
     answer.finished = found.finished;
     for (size_t t = 0; t < found.tokens.size(); ++t) {
       const auto& row = model.sources()[0][t];
-      answer.sources.push_back({tokenizer.token_text(found.tokens[t]), {row.begin() + 1, row.end()}});
+      answer.sources.push_back(
+          {tokenizer.token_text(found.tokens[t]), {row.begin() + 1, row.end()}});
     }
     context_.insert(context_.end(), found.tokens.begin(), found.tokens.end());
     for (const int64_t id : std::span(context_).subspan(1)) {

@@ -21,8 +21,8 @@ class PromptedModel : public NextTokenModel {
   torch::Tensor next(const torch::Tensor& tokens) override;
   void keep(const torch::Tensor& rows, const torch::Tensor& groups) override;
 
-  /// For each sequence (as numbered at first), for each token chosen: the mean over layers and heads
-  /// of its weights on every position before, the first position included.
+  /// For each sequence (as numbered at first), for each token chosen: the mean over layers and
+  /// heads of its weights on every position before, the first position included.
   const std::vector<std::vector<std::vector<float>>>& sources() const { return sources_; }
 
  private:

@@ -11,8 +11,9 @@ LanguageModelImpl::LanguageModelImpl(const LanguageModelOptions& options) : opti
   const int64_t hidden = options.decoder.block.hidden;
   decoder_ = register_module("decoder", Decoder(options.decoder));
   embedding_ = register_module(
-      "embedding", torch::nn::Embedding(torch::nn::EmbeddingOptions(options.vocabulary, hidden)
-                                            .padding_idx(kPaddingId)));
+      "embedding",
+      torch::nn::Embedding(
+          torch::nn::EmbeddingOptions(options.vocabulary, hidden).padding_idx(kPaddingId)));
   dropout_ = register_module("dropout", torch::nn::Dropout(options.dropout));
   bias_ = register_parameter("bias", torch::zeros({options.vocabulary}));
   torch::NoGradGuard no_grad;
@@ -28,8 +29,7 @@ torch::Tensor LanguageModelImpl::embed(const torch::Tensor& tokens) {
   return vectors.masked_fill(tokens.eq(kPaddingId).unsqueeze(-1), 0.0);
 }
 
-DecoderOutput LanguageModelImpl::forward(const torch::Tensor& embeddings,
-                                         const DecoderCall& call) {
+DecoderOutput LanguageModelImpl::forward(const torch::Tensor& embeddings, const DecoderCall& call) {
   return decoder_->forward(dropout_->forward(embeddings), call);
 }
 

@@ -27,7 +27,7 @@ TEST(ScatterSvg, DrawsEveryPointWithItsNumbers) {
   EXPECT_EQ(count(svg, "<title>one T 0.8: 0.1, 20</title>"), 1u);
   EXPECT_EQ(count(svg, "<title>two : 0.2, 40</title>"), 1u);
   EXPECT_EQ(count(svg, "lost"), 0u);
-  EXPECT_EQ(count(svg, "a &lt; b"), 2u);     // shown and as the file's title
+  EXPECT_EQ(count(svg, "a &lt; b"), 2u);       // shown and as the file's title
   EXPECT_EQ(count(svg, "fill=\"none\""), 2u);  // one ring, and the one that explains it
   EXPECT_EQ(count(svg, "a < b"), 0u);
 }

@@ -10,8 +10,8 @@ namespace attend {
 struct ScatterPoint {
   double x = 0;
   double y = 0;
-  std::string series;  ///< points of one series share a colour and are joined in their order
-  std::string label;   ///< beside the point, and on hover; may be empty
+  std::string series;   ///< points of one series share a colour and are joined in their order
+  std::string label;    ///< beside the point, and on hover; may be empty
   bool marked = false;  ///< drawn with a ring
 };
 

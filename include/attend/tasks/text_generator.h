@@ -13,8 +13,8 @@
 
 namespace attend {
 
-/// A word of the prompt or of the beginning whose keys get `factor` times the weight they would have
-/// had, before the weights are made to add up again.
+/// A word of the prompt or of the beginning whose keys get `factor` times the weight they would
+/// have had, before the weights are made to add up again.
 struct Emphasis {
   std::string word;
   double factor = 1;  ///< > 0; below 1 plays down
@@ -26,7 +26,7 @@ struct GenerateRequest {
   std::string begin;   ///< the text begins so
   std::string end;     ///< infilling: this stands behind the part to write
   bool infill = false;
-  int64_t count = 1;  ///< texts
+  int64_t count = 1;              ///< texts
   ConstraintOptions constraints;  ///< `begin`, `end` and `longest` are set from the rest
   /// How to choose tokens; start, end, forbidden and adjust are set here. `max_length` counts the
   /// generated part; it is cut to what the context has room for.
@@ -46,14 +46,14 @@ struct TokenSources {
 };
 
 struct GeneratedText {
-  std::string text;       ///< with what was given as its beginning and behind a gap
-  std::string generated;  ///< only what the model wrote
-  double log_probability = 0;  ///< of the generated tokens, nats
-  int64_t tokens = 0;          ///< generated, the end included
-  bool finished = false;       ///< the text came to its end
+  std::string text;                   ///< with what was given as its beginning and behind a gap
+  std::string generated;              ///< only what the model wrote
+  double log_probability = 0;         ///< of the generated tokens, nats
+  int64_t tokens = 0;                 ///< generated, the end included
+  bool finished = false;              ///< the text came to its end
   std::vector<std::string> context;   ///< tokens read and written, in order; with `sources`
   std::vector<TokenSources> sources;  ///< one per generated token; with `sources`
-  std::string notice;  ///< what the user must know: a prompt that was cut
+  std::string notice;                 ///< what the user must know: a prompt that was cut
 };
 
 /// A conversation whose context stays in the cache between turns.
