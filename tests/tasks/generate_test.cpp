@@ -125,6 +125,7 @@ TEST(Generate, CachedDecodingScoresAsAFullForwardPass) {
   request.prompt = "秋月";
   request.search.sample = true;
   request.search.max_length = {20};
+  request.search.min_length = 3;
   request.count = 5;
   for (const GeneratedText& one : setup.task.generate(request)) {
     const std::string line = json{{"title", "秋月"}, {"text", one.text}}.dump() + "\n";
@@ -166,7 +167,7 @@ TEST(Generate, SequencesAreLaidOutAsDocumented) {
 }
 
 TEST(Generate, GapsPutTogetherAreTheText) {
-  GenerateSetup setup({{"train", {{"infill_share", 1.0}, {"prompt_dropout", 0.5}}}});
+  GenerateSetup setup(json{{"train", {{"infill_share", 1.0}, {"prompt_dropout", 0.5}}}});
   setup.task.model()->eval();
   const Batch plain = setup.batch({0});
   const auto whole_length = plain.inputs.at("lengths")[0].item<int64_t>();
@@ -304,9 +305,9 @@ TEST(Generate, EarlierTokensExplainATargetAndLaterOnesDoNot) {
   for (size_t i = 0; i < units.size(); ++i) {
     const double change = std::abs(scores[static_cast<int64_t>(i)].item<double>() - before);
     if (i < 5) {
-      EXPECT_GT(change, 1e-6) << i;
+      EXPECT_GT(change, 1e-4) << i;
     } else {
-      EXPECT_LT(change, 1e-6) << i;
+      EXPECT_LT(change, 1e-5) << i;
     }
   }
 }
@@ -316,6 +317,7 @@ TEST(Generate, AConversationKeepsItsContextInTheCache) {
   GenerateRequest request;
   request.search.sample = true;
   request.search.max_length = {6};
+  request.search.min_length = 3;
   const auto session = setup.task.session(request);
   std::string streamed;
   const auto first = session->turn("春风", [&](const std::string& piece) { streamed += piece; });
@@ -367,7 +369,7 @@ TEST(Generate, ARunFolderIsReadBackWithItsPeer) {
 }
 
 TEST(Generate, LongTextsBecomePiecesAndNothingIsLost) {
-  GenerateSetup setup({{"text", {{"max_length", 16}}}});
+  GenerateSetup setup(json{{"text", {{"max_length", 16}}}});
   std::string text;
   for (int i = 0; i < 30; ++i) text += "花";
   const std::string path =
