@@ -68,7 +68,10 @@ std::vector<ParallelExample> join_references(std::vector<ParallelExample> exampl
     if (added) {
       joined.push_back(std::move(example));
     } else {
-      joined[place->second].references.push_back(std::move(example.target));
+      auto& references = joined[place->second].references;
+      if (std::find(references.begin(), references.end(), example.target) == references.end()) {
+        references.push_back(std::move(example.target));
+      }
     }
   }
   return joined;

@@ -50,7 +50,8 @@ class ParallelDataset : public Dataset {
   std::vector<ParallelExample> examples_;
 };
 
-/// Pairs with the same source become one example with several references, in order of appearance.
+/// Pairs with the same source become one example with several references, in order of appearance;
+/// equal ones count once.
 std::vector<ParallelExample> join_references(std::vector<ParallelExample> examples);
 
 /// Everything that turns a pair into an example: fixed after training began.

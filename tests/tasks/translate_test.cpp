@@ -55,7 +55,7 @@ json small_config(const json& changes = json::object()) {
 TrainOptions small_training(int64_t epochs) {
   TrainOptions options;
   options.epochs = epochs;
-  options.batch_size = 64;
+  options.batch_size = 32;
   options.learning_rate = 0.01;
   options.warmup = 0.1;
   options.weight_decay = 0;
@@ -125,7 +125,9 @@ TEST(Translate, GuidedAttentionAligns) {
       const auto words = static_cast<int64_t>(line.find('\t') + 1) / 2;
       std::string links;
       for (int64_t i = 0; i < words; ++i) {
-        links += (i > 0 ? " " : "") + std::to_string(i) + "-" + std::to_string(words - 1 - i);
+        if (i > 0) links += ' ';
+        links += std::to_string(i) + "-";
+        links += std::to_string(words - 1 - i);
       }
       text += line + "\t" + links + "\n";
       at = end + 1;
