@@ -50,6 +50,7 @@ void add_explain_verb(CLI::App& app) {
   auto flags = std::make_shared<ExplainFlags>();
   verb->add_option("RUN", flags->run, "Run folder")->required();
   flags->input.add_to(*verb);
+  flags->input.add_output_to(*verb);
   verb->add_option("--method", flags->options.methods,
                    "attention, occlusion, gradient-x-input, random")
       ->delimiter(',')
