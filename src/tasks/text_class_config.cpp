@@ -28,6 +28,7 @@ json text_class_defaults() {
             {"label_column", ""},        //
             {"separator", ""},           // between columns; empty: by format
             {"label_names", ""},         // file with one label name per line, for numeric labels
+            {"rationale_column", ""},    // of the training files: evidence, see RationaleCell
             {"extra", json::array()}}},  // further training rows, as RowSource
           {"text",
            {{"units", "mixed"},   // as TokenizerKind
@@ -77,6 +78,7 @@ json text_class_defaults() {
               {"learning_rate", 0.05},
               {"subsample", 1e-4},
               {"texts", json::array()}}},  // beside the training texts, as RowSource
+            {"rationale_weight", 0.0},     // of the loss that pulls pooling towards the evidence
             {"seed", 1}}}};
 }
 
@@ -178,6 +180,23 @@ NaiveBayesSvmOptions wide_options(const json& config) {
   options.with_idf = setting<bool>(config, "model", "wide_idf");
   if (!(options.cost > 0)) throw usage_error("model.wide_cost must be above 0");
   return options;
+}
+
+double rationale_weight(const json& config) {
+  const auto weight = setting<double>(config, "train", "rationale_weight");
+  if (!(weight >= 0 && weight <= 1000)) {
+    throw usage_error("train.rationale_weight must be from 0 (off) to 1000");
+  }
+  if (weight == 0) return 0;
+  if (setting<std::string>(config, "data", "rationale_column").empty()) {
+    throw usage_error("train.rationale_weight needs data.rationale_column, where the evidence is");
+  }
+  if (setting<std::string>(config, "model", "pooling") != "attention") {
+    throw usage_error(
+        "train.rationale_weight needs model.pooling \"attention\": it is what learns "
+        "from the evidence");
+  }
+  return weight;
 }
 
 SkipGramOptions pretrain_options(const json& config) {

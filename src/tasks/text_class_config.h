@@ -47,4 +47,7 @@ NaiveBayesSvmOptions wide_options(const nlohmann::json& config);
 /// `epochs` 0: no pre-training.
 SkipGramOptions pretrain_options(const nlohmann::json& config);
 
+/// 0: the evidence that people marked plays no part in training.
+double rationale_weight(const nlohmann::json& config);
+
 }  // namespace attend

@@ -80,7 +80,8 @@ struct LossOptions {
 /// How units are taken out of an input when an explanation asks "what if this were not there?".
 enum class Removal {
   kDelete,  ///< the sequence becomes shorter
-  kMask     ///< the unit is replaced by the task's unknown or mask unit; length stays
+  kMask,    ///< the unit is replaced by the task's unknown or mask unit; length stays
+  kMean     ///< the unit's vector is replaced by the mean over known units; length stays
 };
 
 /// Collects per-example outcomes, so that any metric can be computed on any resample of them.
@@ -197,6 +198,9 @@ class Task {
   virtual std::shared_ptr<Dataset> without_units(const Dataset& data, int64_t row,
                                                  const std::vector<std::vector<bool>>& keep,
                                                  Removal removal) const = 0;
+
+  /// What without_units can do.
+  virtual std::vector<Removal> removals() const { return {Removal::kDelete, Removal::kMask}; }
 
   /// The target that a user names, for example `row` whose forward pass gave `output` (a batch of
   /// one). Empty: the predicted output. Otherwise an output's name, and for a sequence of outputs
