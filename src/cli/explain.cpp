@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "attend/explain/choice.h"
 #include "attend/report/json.h"
 #include "attend/report/render.h"
 #include "attend/report/terminal.h"
@@ -28,7 +29,11 @@ void explain_verb(const ExplainFlags& flags) {
   const Run run = load_run(flags.run);
   const InputSet input = read_single_input(flags.input, *run.task);
   ExplainOptions options = flags.options;
-  options.removal = flags.removal == "mask" ? Removal::kMask : Removal::kDelete;
+  options.removal = parse_removal(flags.removal, *run.task);
+  if (const auto choice = choice_of_run(run.info)) {
+    options.best_method = choice->method;
+    options.best_beats_random = choice->beats_random();
+  }
   Explanation explanation = explain(*run.task, *input.data, 0, options);
   explanation.model = flags.run;
   explanation.command = command_line();
@@ -57,8 +62,7 @@ void add_explain_verb(CLI::App& app) {
   verb->add_option("--target", flags->options.target,
                    "Output to explain; the predicted one if absent");
   verb->add_option("--units", flags->options.units, "word: merge units into words");
-  verb->add_option("--removal", flags->removal, "How occlusion takes a unit out")
-      ->check(CLI::IsMember({"delete", "mask"}));
+  verb->add_option("--removal", flags->removal, "How units are taken out: delete, mask or mean");
   verb->add_option("--out", flags->out, "File; its ending chooses the form: .html .svg .json .tsv");
   flags->output.add_to(*verb);
   verb->callback([flags] { explain_verb(*flags); });

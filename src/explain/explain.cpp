@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "attend/base/error.h"
+#include "judge.h"
 #include "methods.h"
 
 namespace attend {
@@ -131,6 +132,9 @@ Explanation explain(Task& task, const Dataset& data, int64_t row, const ExplainO
   const MethodInput input{task, data, row, target, groups, options, output};
   for (const std::string& method : options.methods) {
     explanation.attributions.push_back(attribute(method, input));
+  }
+  if (options.faithfulness) {
+    add_faithfulness({task, data, row, target, groups}, options, explanation);
   }
   if (with_maps) {
     add_maps(output, task.target_readout(output, target), task.leading_positions(), groups,

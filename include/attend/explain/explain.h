@@ -28,6 +28,9 @@ struct ExplainOptions {
   Removal removal = Removal::kDelete;  ///< how occlusion takes a unit out
   int64_t max_map_units = 256;         ///< beyond so many units no attention matrix is kept
   uint64_t seed = 1;                   ///< of the random row
+  bool faithfulness = true;            ///< measure how far each row can be trusted on this input
+  std::string best_method;             ///< most faithful for this model on dev data; empty: unknown
+  bool best_beats_random = true;       ///< and whether it is better there than random orders
 };
 
 /// Explains the output of `task` for example `row`. The model must be in eval mode. Throws
