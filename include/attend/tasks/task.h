@@ -230,6 +230,11 @@ class Task {
     return {};
   }
 
+  /// The target that output unit `unit` is: what was generated or given there.
+  virtual Target output_target(const Dataset& data, int64_t row, int64_t unit) const {
+    return {output_units(data, row).at(static_cast<size_t>(unit)).text, unit};
+  }
+
   /// The inputs as vectors `[batch, length, dim]`, where gradients and paths begin.
   virtual torch::Tensor embed(const Batch& batch) = 0;
 
