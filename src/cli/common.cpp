@@ -95,6 +95,36 @@ void InputFlags::add_to(CLI::App& verb) {
   verb.add_flag("--lines", lines, "Every line of a file is one text, without labels");
 }
 
+void SteeringFlags::add_to(CLI::App& verb) {
+  constexpr const char* kGroup = "Steering";
+  verb.add_option("--emphasize", steering.emphasize,
+                  "UNITS:FACTOR, such as \"word:2\" or 3-5:0.5: attention to them times FACTOR; 0 "
+                  "hides; may be repeated")
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  verb.add_option("--mask-units", steering.mask_units,
+                  "UNITS (text, or a range of numbers) to mask in the input; may be repeated")
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  verb.add_option("--heads-off", steering.heads_off, "LAYER.HEAD,...: heads that give zeros")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  verb.add_option("--temperature", steering.temperature,
+                  "Scores of attention are divided by it: below 1 sharpens, above 1 flattens")
+      ->group(kGroup);
+  verb.add_flag("--uniform", steering.uniform, "Equal attention on every unit")->group(kGroup);
+  verb.add_option("--steer-layers", steering.layers,
+                  "Layers where emphasis, temperature and uniform act; all if absent")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  verb.add_option("--steer-heads", steering.heads, "Their heads; all if absent")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(kGroup);
+}
+
 std::vector<InputSet> read_inputs(const InputFlags& flags, const Task& task) {
   std::vector<InputSet> sets;
   std::vector<std::string> typed = flags.texts;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "attend/explain/steering.h"
 #include "attend/tasks/run_folder.h"
 
 namespace attend {
@@ -39,6 +40,13 @@ struct InputFlags {
   std::vector<std::string> inputs;  ///< files, "-", or literal text
   std::vector<std::string> texts;   ///< literal text, whatever it looks like
   bool lines = false;               ///< every line of a file is one input
+
+  void add_to(CLI::App& verb);
+};
+
+/// The flags that act on a model's attention.
+struct SteeringFlags {
+  Steering steering;
 
   void add_to(CLI::App& verb);
 };

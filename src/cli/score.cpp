@@ -35,19 +35,6 @@ struct ScoreFlags {
   std::string format, text_column, label_column;
   std::string out;
   OutputFlags output;
-
-  std::vector<std::string> method_names() const {
-    std::vector<std::string> names;
-    for (const std::string& name : methods) {
-      if (name != "all") {
-        names.push_back(name);
-        continue;
-      }
-      const auto all = explanation_methods();
-      names.insert(names.end(), all.begin(), all.end());
-    }
-    return names;
-  }
 };
 
 // What a person is shown unless he asks for other metrics; programs get all of them.
@@ -89,7 +76,7 @@ Removal removal_of(const ScoreFlags& flags, const Task& task) {
 void score_faithfulness(const ScoreFlags& flags, const Run& run) {
   const auto data = run.task->read(flags.file, /*with_gold=*/false);
   ScoreOptions options;
-  options.methods = flags.method_names();
+  options.methods = flags.methods;
   options.metrics = flags.metrics;
   options.units = flags.units;
   options.limit = flags.limit < 0 ? 500 : flags.limit;
@@ -124,7 +111,7 @@ void score_faithfulness(const ScoreFlags& flags, const Run& run) {
 void score_sanity(const ScoreFlags& flags, const Run& run) {
   const auto data = run.task->read(flags.file, /*with_gold=*/true);
   SanityOptions options;
-  options.methods = flags.method_names();
+  options.methods = flags.methods;
   options.units = flags.units;
   options.limit = flags.limit < 0 ? 50 : flags.limit;
   options.seed = static_cast<uint64_t>(flags.seed);
@@ -148,7 +135,7 @@ void score_against_people(const ScoreFlags& flags, const Run& run) {
   reading.reader.label_column = flags.label_column;
   const auto rows = read_rationales(flags.file, reading);
   RationaleOptionsScore options;
-  options.methods = flags.method_names();
+  options.methods = flags.methods;
   options.units = flags.units;
   options.limit = flags.limit < 0 ? 0 : flags.limit;
   options.seed = static_cast<uint64_t>(flags.seed);
@@ -166,7 +153,7 @@ void score(const ScoreFlags& flags) {
     if (!flags.run.empty()) {
       throw usage_error("--planted makes its own model and data; leave \"" + flags.run + "\" out");
     }
-    return print(flags, printable(planted_hits(flags.planted, flags.method_names(),
+    return print(flags, printable(planted_hits(flags.planted, flags.methods,
                                                flags.limit < 1 ? 200 : flags.limit,
                                                static_cast<uint64_t>(flags.seed))));
   }

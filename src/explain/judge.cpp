@@ -26,9 +26,12 @@ std::vector<std::string> better_than_random(const Explanation& explanation,
   return better;
 }
 
-std::string verdict_of(const std::vector<std::string>& better, const ExplainOptions& options) {
-  const auto& asked = options.methods;
-  const bool shown = std::find(asked.begin(), asked.end(), options.best_method) != asked.end();
+std::string verdict_of(const std::vector<std::string>& better, const Explanation& explanation,
+                       const ExplainOptions& options) {
+  const auto& rows = explanation.attributions;
+  const bool shown = std::any_of(rows.begin(), rows.end(), [&](const Attribution& row) {
+    return row.method == options.best_method;
+  });
   if (!options.best_method.empty() && !options.best_beats_random) {
     return "warning: on dev data no method was better than random for this model; do not rely on "
            "these rows" +
@@ -70,7 +73,7 @@ void add_faithfulness(const ExplainedInput& input, const ExplainOptions& options
   explanation.best_method = options.best_beats_random ? options.best_method : "";
   if (!report.notice.empty()) explanation.notices.push_back(report.notice);
   if (!report.measured) return;
-  explanation.verdict = verdict_of(better_than_random(explanation, report), options);
+  explanation.verdict = verdict_of(better_than_random(explanation, report), explanation, options);
   for (size_t i = 0; i < scores.size(); ++i) {
     explanation.attributions[i].faithfulness = report.rows[i];
   }

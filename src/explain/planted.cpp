@@ -136,9 +136,9 @@ PlantedTable planted_hits(const std::string& kind, std::vector<std::string> meth
                           int64_t test_examples, uint64_t seed) {
   const auto start = std::chrono::steady_clock::now();
   const PlantedModelAndData planted = train_planted(kind, test_examples, seed);
-  if (std::find(methods.begin(), methods.end(), "random") == methods.end()) {
-    methods.push_back("random");
-  }
+  std::string left_out;
+  methods = methods_for(*planted.task, *planted.test, drawn_rows(planted.test->size(), 0, 0),
+                        methods, left_out);
   ExplainOptions options;
   options.removal = planted.task->removals().front();
   options.seed = seed;

@@ -182,12 +182,11 @@ PlausibilityTable score_rationales(Task& task, const std::vector<RationaleRow>& 
   table.tokens /= static_cast<double>(marked.size());
   table.share /= static_cast<double>(marked.size());
 
-  std::vector<std::string> methods = options.methods;
-  if (std::find(methods.begin(), methods.end(), "random") == methods.end()) {
-    methods.push_back("random");
-  }
   task.model()->eval();
   const auto data = task.from_inputs(texts);
+  std::string left_out;
+  const auto methods =
+      methods_for(task, *data, drawn_rows(data->size(), 0, 0), options.methods, left_out);
   ExplainOptions explain_options;
   explain_options.seed = options.seed;
   std::vector<std::vector<RationaleAgreement>> agreements(methods.size());

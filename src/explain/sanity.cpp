@@ -179,6 +179,8 @@ std::vector<RandomisedStage> randomisation_test(Task& task, const Dataset& data,
     std::map<std::string, std::vector<double>> scores;
   };
   const auto rows = drawn_rows(data.size(), options.limit, options.seed);
+  std::string left_out;
+  const auto methods = methods_for(task, data, rows, options.methods, left_out);
   const auto parts = model_parts(*task.model());
   const auto start = std::chrono::steady_clock::now();
   const auto total = static_cast<int64_t>(rows.size() * (parts.size() + 1));
@@ -201,7 +203,7 @@ std::vector<RandomisedStage> randomisation_test(Task& task, const Dataset& data,
     const Subject subject = make_subject(task, data, row, options.units);
     if (subject.groups.size() < 3) continue;  // ranks of two units say nothing
     Original original{row, subject.target.label, {}};
-    for (const auto& method : options.methods) {
+    for (const auto& method : methods) {
       original.scores[method] = magnitudes(subject.attribute(method, explain_options).scores);
     }
     originals.push_back(std::move(original));
@@ -221,7 +223,7 @@ std::vector<RandomisedStage> randomisation_test(Task& task, const Dataset& data,
       step();
       const Subject subject =
           make_subject(task, data, original.row, options.units, original.target);
-      for (const auto& method : options.methods) {
+      for (const auto& method : methods) {
         correlations[method].push_back(
             spearman(original.scores.at(method),
                      magnitudes(subject.attribute(method, explain_options).scores)));

@@ -185,13 +185,6 @@ ScoreTable score_methods(Task& task, const Dataset& data, const ScoreOptions& op
   }
   const FaithfulnessOptions measuring = options_for(metrics, options);
   ScoreTable table;
-  std::vector<std::string> names = options.methods;
-  if (std::find(names.begin(), names.end(), "random") == names.end()) names.push_back("random");
-  for (const std::string& name : names) {
-    if (table.find(name) != nullptr) continue;
-    table.methods.emplace_back();
-    table.methods.back().method = name;
-  }
   ExplainOptions explain_options;
   explain_options.removal = options.faithfulness.removal;
   explain_options.seed = options.seed;
@@ -201,6 +194,11 @@ ScoreTable score_methods(Task& task, const Dataset& data, const ScoreOptions& op
   const auto start = Clock::now();
   table.rows = data.size();
   const auto rows = drawn_rows(data.size(), options.limit, options.seed);
+  std::string left_out;
+  for (const auto& name : methods_for(task, data, rows, options.methods, left_out)) {
+    table.methods.emplace_back();
+    table.methods.back().method = name;
+  }
   int64_t shortened = 0;
   for (size_t i = 0; i < rows.size() && !interrupted(); ++i) {
     if (options.observe && i > 0) {
@@ -250,6 +248,10 @@ ScoreTable score_methods(Task& task, const Dataset& data, const ScoreOptions& op
   const auto note = [&](int64_t count, const std::string& what) {
     if (count > 0) table.notices.push_back(std::to_string(count) + " " + what);
   };
+  if (!left_out.empty()) {
+    table.notices.push_back("left out, being slow for inputs this long: " + left_out +
+                            "; ask for one with --method");
+  }
   note(table.too_short, "examples of a single unit left out");
   note(table.too_long, "examples left out: measuring one would take more than " +
                            std::to_string(measuring.max_positions) + " positions");

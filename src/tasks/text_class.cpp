@@ -37,7 +37,8 @@ TextInput text_input(const Batch& batch) {
 }
 
 TaskOutput task_output(TextClassifierOutput output) {
-  return {std::move(output.logits), std::move(output.readout), std::move(output.trace)};
+  return {std::move(output.logits), std::move(output.readout), std::move(output.trace),
+          std::move(output.pooling_weights)};
 }
 
 std::vector<int64_t> gold_indices(const Dataset& data) {

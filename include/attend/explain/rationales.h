@@ -37,9 +37,10 @@ std::vector<double> token_scores(const std::vector<double>& scores, const std::v
                                  const std::vector<Span>& tokens, double missing);
 
 struct RationaleOptionsScore {
-  std::vector<std::string> methods = explanation_methods();  ///< "random" is added if missing
-  std::string units;                                         ///< as ExplainOptions
-  int64_t limit = 0;                                         ///< rows, drawn with the seed; 0: all
+  /// Names, or "all": every method that is not too slow for these inputs. "random" is added.
+  std::vector<std::string> methods = {"all"};
+  std::string units;  ///< as ExplainOptions
+  int64_t limit = 0;  ///< rows, drawn with the seed; 0: all
   uint64_t seed = 1;
   std::function<void(const ScoreProgress&)> observe;
 };

@@ -14,9 +14,9 @@
 namespace attend {
 
 struct SanityOptions {
-  std::vector<std::string> methods = explanation_methods();
-  std::string units;   ///< as ExplainOptions
-  int64_t limit = 50;  ///< examples, drawn with the seed; 0: all
+  std::vector<std::string> methods = {"all"};  ///< as ScoreOptions
+  std::string units;                           ///< as ExplainOptions
+  int64_t limit = 50;                          ///< examples, drawn with the seed; 0: all
   Removal removal = Removal::kDelete;
   uint64_t seed = 1;
   std::function<void(const ScoreProgress&)> observe;  ///< after each example; may be empty

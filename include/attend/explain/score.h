@@ -45,7 +45,8 @@ struct ScoreProgress {
 };
 
 struct ScoreOptions {
-  std::vector<std::string> methods = explanation_methods();  ///< "random" is added if missing
+  /// Names, or "all": every method that is not too slow for these inputs. "random" is added.
+  std::vector<std::string> methods = {"all"};
   std::vector<std::string> metrics;  ///< names of faithfulness_metrics(); empty: all
   std::string units;                 ///< as ExplainOptions
   int64_t limit = 500;               ///< examples, drawn with the seed if there are more; 0: all

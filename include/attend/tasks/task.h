@@ -62,6 +62,9 @@ struct TaskOutput {
   torch::Tensor scores;  ///< `[batch, outputs]` logits; a task with a sequence of outputs adds axes
   torch::Tensor readout;  ///< `[batch, length]` how the head reads the encoder; rows sum to 1
   Trace trace;            ///< what the forward pass was asked to report about its attention
+  /// `[batch, heads, length]`, in the autograd graph, where the head reads the encoder by
+  /// attention: `readout` is their mean. Undefined elsewhere.
+  torch::Tensor readout_weights{};
 };
 
 /// One scalar output that can be explained: an output at a place. Tasks that give one output per
@@ -229,6 +232,11 @@ class Task {
   virtual std::vector<Unit> output_units(const Dataset& data, int64_t row) const {
     (void)data, (void)row;
     return {};
+  }
+
+  /// The target that output unit `unit` is: what was generated or given there.
+  virtual Target output_target(const Dataset& data, int64_t row, int64_t unit) const {
+    return {output_units(data, row).at(static_cast<size_t>(unit)).text, unit};
   }
 
   /// The inputs as vectors `[batch, length, dim]`, where gradients and paths begin.
