@@ -10,6 +10,7 @@
 #include "attend/report/json.h"
 #include "attend/report/render.h"
 #include "attend/report/text.h"
+#include "base64.h"
 #include "json_text.h"
 #include "layout.h"
 #include "page_assets.h"
@@ -46,22 +47,6 @@ std::string list(const Items& items, Visit visit) {
   return out + ']';
 }
 
-std::string base64(const std::vector<uint8_t>& bytes) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = std::min<std::size_t>(3, bytes.size() - i);
-    const uint32_t group =
-        bytes[i] << 16 | (left > 1 ? bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
-    for (std::size_t k = 0; k < 4; ++k) {
-      out += k <= left ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-    }
-  }
-  return out;
-}
-
 // 16-bit steps of the largest weight: what a screen shows at a quarter of the size of decimal text.
 std::string map_json(const AttentionMap& map) {
   const double scale = range_of(map).high;
@@ -75,7 +60,7 @@ std::string map_json(const AttentionMap& map) {
   }
   return fmt::format(R"({{"label":{},"rows":{},"columns":{},"scale":{},"data":"{}"}})",
                      script_string(visible_text(map_label(map))), map.rows, map.columns,
-                     json_number(scale), base64(bytes));
+                     json_number(scale), to_base64(bytes));
 }
 
 std::string attribution_json(const Attribution& attribution) {

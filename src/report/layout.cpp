@@ -90,11 +90,20 @@ std::string score_text(const Attribution& attribution, double score) {
 
 std::string percent_text(double share) { return fmt::format("{:.0f}", 100 * share); }
 
+std::span<const Unit> query_units(const Explanation& explanation, const AttentionMap& map) {
+  const bool of_output = map.role == "decoder" || map.role == "cross";
+  const auto& units = of_output ? explanation.output_units : explanation.units;
+  if (map.rows != static_cast<int64_t>(units.size()) || map.role == "pooling") return {};
+  return units;
+}
+
+std::span<const Unit> key_units(const Explanation& explanation, const AttentionMap& map) {
+  return map.role == "decoder" ? explanation.output_units : explanation.units;
+}
+
 std::string row_label(const Explanation& explanation, const AttentionMap& map, int64_t row) {
-  if (map.rows == static_cast<int64_t>(explanation.units.size())) {
-    return explanation.units[row].text;
-  }
-  return map_label(map);
+  const std::span<const Unit> units = query_units(explanation, map);
+  return units.empty() ? map_label(map) : units[row].text;
 }
 
 const AttentionMap& map_at(const Explanation& explanation, std::size_t index) {

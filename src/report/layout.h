@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,11 @@ std::string number_text(double value, double scale, bool with_sign = false);
 
 /// A probability or share as a whole percentage without the sign: "31".
 std::string percent_text(double share);
+
+/// What the rows (queries) and columns (keys) of a map are: units of the input or of the output. A
+/// pooling map has no query units.
+std::span<const Unit> query_units(const Explanation& explanation, const AttentionMap& map);
+std::span<const Unit> key_units(const Explanation& explanation, const AttentionMap& map);
 
 /// What one query row of a map is called: its unit, or the map's label for a pooling map.
 std::string row_label(const Explanation& explanation, const AttentionMap& map, int64_t row);

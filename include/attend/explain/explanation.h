@@ -43,8 +43,7 @@ struct Attribution {
   std::vector<double> scores;                     ///< one per unit
   double seconds = 0;                             ///< wall time of this method on this input
   std::optional<Faithfulness> faithfulness = {};  ///< nothing where it was not measured
-  std::string note =
-      {};  ///< what belongs to the numbers, e.g. a completeness residual; may be empty
+  std::string note = {};                          ///< e.g. a completeness residual; may be empty
 };
 
 /// Attention weights: row = query, column = key. Rows sum to 1 (to the mass that is left, where a
