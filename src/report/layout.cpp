@@ -124,6 +124,31 @@ std::string map_label(const AttentionMap& map) {
   return layer + ", " + head;
 }
 
+std::vector<MethodPair> shared_methods(const Comparison& comparison) {
+  std::vector<MethodPair> shared;
+  for (const Attribution& first : comparison.first.attributions) {
+    const auto& others = comparison.second.attributions;
+    const auto second = std::find_if(others.begin(), others.end(), [&](const Attribution& other) {
+      return other.method == first.method;
+    });
+    if (second != others.end()) shared.push_back({&first, &*second});
+  }
+  return shared;
+}
+
+std::vector<MapPair> shared_maps(const Comparison& comparison) {
+  std::vector<MapPair> shared;
+  for (const AttentionMap& first : comparison.first.attention) {
+    if (first.role != "self" && first.role != "pooling") continue;
+    const auto& others = comparison.second.attention;
+    const auto second = std::find_if(others.begin(), others.end(), [&](const AttentionMap& other) {
+      return other.layer == first.layer && other.head == first.head && other.role == first.role;
+    });
+    if (second != others.end()) shared.push_back({&first, &*second});
+  }
+  return shared;
+}
+
 PooledMap pooled(const AttentionMap& map, int64_t most_rows, int64_t most_columns) {
   const auto blocks_for = [](int64_t size, int64_t most) {
     return most > 0 && size > most ? (size + most - 1) / most : int64_t{1};
@@ -137,6 +162,7 @@ PooledMap pooled(const AttentionMap& map, int64_t most_rows, int64_t most_column
   small.layer = map.layer;
   small.head = map.head;
   small.label = map.label;
+  small.role = map.role;
   small.rows = (map.rows + result.row_block - 1) / result.row_block;
   small.columns = (map.columns + result.column_block - 1) / result.column_block;
   std::vector<double> mass(small.rows * small.columns, 0.0);

@@ -9,6 +9,7 @@
 
 #include "attend/explain/explanation.h"
 #include "attend/report/colors.h"
+#include "attend/report/comparison.h"
 
 // What the renderers share: how an explanation falls into pieces, labels, scales and numbers.
 // Private to the report layer.
@@ -58,6 +59,20 @@ const AttentionMap& map_at(const Explanation& explanation, std::size_t index);
 
 /// "layer 0, head 2" where the map has no label of its own.
 std::string map_label(const AttentionMap& map);
+
+/// A method that both sides of a comparison have.
+struct MethodPair {
+  const Attribution* first;
+  const Attribution* second;
+};
+std::vector<MethodPair> shared_methods(const Comparison& comparison);
+
+/// Maps that both sides have (same layer, head and role) over the input's units.
+struct MapPair {
+  const AttentionMap* first;
+  const AttentionMap* second;
+};
+std::vector<MapPair> shared_maps(const Comparison& comparison);
 
 /// A map made smaller: block x block weights become one, the mass that a query of the row block
 /// gives to the column block (sum over columns, mean over rows), so rows still sum to what they
