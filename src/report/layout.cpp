@@ -90,11 +90,20 @@ std::string score_text(const Attribution& attribution, double score) {
 
 std::string percent_text(double share) { return fmt::format("{:.0f}", 100 * share); }
 
+std::span<const Unit> query_units(const Explanation& explanation, const AttentionMap& map) {
+  const bool of_output = map.role == "decoder" || map.role == "cross";
+  const auto& units = of_output ? explanation.output_units : explanation.units;
+  if (map.rows != static_cast<int64_t>(units.size()) || map.role == "pooling") return {};
+  return units;
+}
+
+std::span<const Unit> key_units(const Explanation& explanation, const AttentionMap& map) {
+  return map.role == "decoder" ? explanation.output_units : explanation.units;
+}
+
 std::string row_label(const Explanation& explanation, const AttentionMap& map, int64_t row) {
-  if (map.rows == static_cast<int64_t>(explanation.units.size())) {
-    return explanation.units[row].text;
-  }
-  return map_label(map);
+  const std::span<const Unit> units = query_units(explanation, map);
+  return units.empty() ? map_label(map) : units[row].text;
 }
 
 const AttentionMap& map_at(const Explanation& explanation, std::size_t index) {
@@ -115,6 +124,31 @@ std::string map_label(const AttentionMap& map) {
   return layer + ", " + head;
 }
 
+std::vector<MethodPair> shared_methods(const Comparison& comparison) {
+  std::vector<MethodPair> shared;
+  for (const Attribution& first : comparison.first.attributions) {
+    const auto& others = comparison.second.attributions;
+    const auto second = std::find_if(others.begin(), others.end(), [&](const Attribution& other) {
+      return other.method == first.method;
+    });
+    if (second != others.end()) shared.push_back({&first, &*second});
+  }
+  return shared;
+}
+
+std::vector<MapPair> shared_maps(const Comparison& comparison) {
+  std::vector<MapPair> shared;
+  for (const AttentionMap& first : comparison.first.attention) {
+    if (first.role != "self" && first.role != "pooling") continue;
+    const auto& others = comparison.second.attention;
+    const auto second = std::find_if(others.begin(), others.end(), [&](const AttentionMap& other) {
+      return other.layer == first.layer && other.head == first.head && other.role == first.role;
+    });
+    if (second != others.end()) shared.push_back({&first, &*second});
+  }
+  return shared;
+}
+
 PooledMap pooled(const AttentionMap& map, int64_t most_rows, int64_t most_columns) {
   const auto blocks_for = [](int64_t size, int64_t most) {
     return most > 0 && size > most ? (size + most - 1) / most : int64_t{1};
@@ -128,6 +162,7 @@ PooledMap pooled(const AttentionMap& map, int64_t most_rows, int64_t most_column
   small.layer = map.layer;
   small.head = map.head;
   small.label = map.label;
+  small.role = map.role;
   small.rows = (map.rows + result.row_block - 1) / result.row_block;
   small.columns = (map.columns + result.column_block - 1) / result.column_block;
   std::vector<double> mass(small.rows * small.columns, 0.0);
