@@ -45,6 +45,10 @@ std::string for_person(const json& result) {
         fmt::format("{:<12} {:.4f}   95 % interval {:.4f} to {:.4f}\n", name, value.get<double>(),
                     interval.at(0).get<double>(), interval.at(1).get<double>());
   }
+  for (const auto& [name, signature] :
+       result.at("details").value("signatures", json::object()).items()) {
+    text += name + " " + signature.get<std::string>() + "\n";
+  }
   const json classes = result.at("details").value("classes", json::array());
   if (!classes.empty()) text += "\nprecision  recall     F1   rows  class\n";
   for (const auto& one : classes) {

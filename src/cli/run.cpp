@@ -12,6 +12,7 @@
 #include "attend/report/text.h"
 #include "attend/train/evaluate.h"
 #include "common.h"
+#include "run_sequence.h"
 #include "verbs.h"
 
 namespace attend {
@@ -29,6 +30,7 @@ struct RunFlags {
   bool no_evidence = false;
   SteeringFlags steering;
   OutputFlags output;
+  SequenceFlags sequence;
 };
 
 struct Answer {
@@ -138,6 +140,13 @@ void run_verb(const RunFlags& flags) {
   const InterruptGuard guard;
   const Run run = load_run(flags.run);
   const OutputForm form = flags.output.form();
+  if (auto* sequences = dynamic_cast<SequenceTask*>(run.task.get())) {
+    return run_sequences(*sequences, flags.input, flags.sequence, form, flags.out);
+  }
+  if (flags.sequence.given()) {
+    throw usage_error(flags.run + " answers with a class, not a text: --beam, --nbest, --sample " +
+                      "and the like have no meaning for it; leave them out");
+  }
   std::string text;
   for (const InputSet& set : read_inputs(flags.input, *run.task)) {
     // Evidence costs a forward pass per unit, so for files it has to be asked for.
@@ -168,10 +177,12 @@ void add_run_verb(CLI::App& app) {
   verb->add_option("-t,--threads", flags->threads, "0: all processors");
   flags->steering.add_to(*verb);
   flags->output.add_to(*verb);
+  flags->sequence.add_to(*verb);
   verb->footer(
       "TSV columns: label, probability (-k pairs of them), evidence, input; then for each change "
       "that a steering flag asks for: its name, the new label and its probability, the change of "
-      "the old label's. JSON: one object per line.");
+      "the old label's. Tasks that write texts: one text per line and input, then score and log "
+      "probability, alignment if asked for. JSON: one object per line.");
   verb->callback([flags] { run_verb(*flags); });
 }
 

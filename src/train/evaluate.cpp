@@ -25,12 +25,14 @@ void for_each_batch(Task& task, const Dataset& data, int64_t batch_size,
   task.model()->train(was_training);
 }
 
-std::unique_ptr<Metrics> evaluate(Task& task, const Dataset& data, int64_t batch_size) {
-  auto metrics = task.new_metrics();
-  for_each_batch(task, data, batch_size,
-                 [&](const std::vector<int64_t>&, const Batch& batch, const TaskOutput& output) {
-                   metrics->add(output, batch);
-                 });
+std::unique_ptr<Metrics> evaluate(Task& task, const Dataset& data, int64_t batch_size,
+                                  std::unique_ptr<Metrics> metrics) {
+  if (!metrics) metrics = task.new_metrics();
+  for_each_batch(
+      task, data, batch_size,
+      [&](const std::vector<int64_t>& rows, const Batch& batch, const TaskOutput& output) {
+        metrics->add_examples(data, rows, batch, output);
+      });
   return metrics;
 }
 

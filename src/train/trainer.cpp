@@ -126,7 +126,8 @@ class Trainer {
         live.at(name).copy_(average);
       }
     }
-    const auto metrics = metric_values(*evaluate(job_.task, job_.dev));
+    const auto metrics =
+        metric_values(*evaluate(job_.task, job_.dev, 128, job_.task.new_look_metrics()));
     const PrimaryMetric primary = job_.task.primary_metric();
     const bool complete = !interrupted();  // an interrupted look saw only a part of the dev set
     cursor_.look_due = !complete;

@@ -65,6 +65,9 @@ struct TaskOutput {
   /// `[batch, heads, length]`, in the autograd graph, where the head reads the encoder by
   /// attention: `readout` is their mean. Undefined elsewhere.
   torch::Tensor readout_weights{};
+  /// `[batch, positions, dim]`, for tasks with large outputs: what the scores are made of. While
+  /// training there may be no scores beside it, the loss making a few of them at a time.
+  torch::Tensor hidden{};
 };
 
 /// One scalar output that can be explained: an output at a place. Tasks that give one output per
@@ -94,6 +97,14 @@ class Metrics {
 
   /// Adds the outcome of each example of a batch; targets must be defined.
   virtual void add(const TaskOutput& output, const Batch& batch) = 0;
+
+  /// As add(), for outcomes that need more than tensors (the texts of references). `rows` are those
+  /// of the batch.
+  virtual void add_examples(const Dataset& data, std::span<const int64_t> rows, const Batch& batch,
+                            const TaskOutput& output) {
+    (void)data, (void)rows;
+    add(output, batch);
+  }
 
   virtual int64_t examples() const = 0;
 
@@ -179,6 +190,10 @@ class Task {
   virtual std::vector<double> balanced_class_weights(const Dataset& data) const = 0;
 
   virtual std::unique_ptr<Metrics> new_metrics() const = 0;
+
+  /// Cheaper metrics for looks at the dev set while training; with the primary metric.
+  virtual std::unique_ptr<Metrics> new_look_metrics() const { return new_metrics(); }
+
   virtual PrimaryMetric primary_metric() const = 0;
 
   /// One prediction per example, outputs best first, at most `top` outputs each.

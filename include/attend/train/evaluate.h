@@ -23,8 +23,9 @@ void for_each_batch(
     Task& task, const Dataset& data, int64_t batch_size,
     const std::function<void(const std::vector<int64_t>&, const Batch&, const TaskOutput&)>& visit);
 
-/// The outcomes of all examples of `data`.
-std::unique_ptr<Metrics> evaluate(Task& task, const Dataset& data, int64_t batch_size = 128);
+/// The outcomes of all examples of `data`, in `metrics`; null: the task's own.
+std::unique_ptr<Metrics> evaluate(Task& task, const Dataset& data, int64_t batch_size = 128,
+                                  std::unique_ptr<Metrics> metrics = nullptr);
 
 /// Every metric on all examples.
 std::map<std::string, double> metric_values(const Metrics& metrics);
