@@ -26,7 +26,7 @@ struct ExplainFlags {
   SteeringFlags steering;
   std::vector<std::string> tiles;
   std::string head_importance;
-  std::string removal = "delete";
+  std::string removal;
   std::string out;
   OutputFlags output;
 };
@@ -66,7 +66,8 @@ void explain_verb(const ExplainFlags& flags) {
   const Run run = load_run(flags.run);
   const InputSet input = read_single_input(flags.input, *run.task);
   ExplainOptions options = flags.options;
-  options.removal = parse_removal(flags.removal, *run.task);
+  options.removal = flags.removal.empty() ? run.task->removals().front()
+                                          : parse_removal(flags.removal, *run.task);
   if (const auto choice = choice_of_run(run.info)) {
     options.best_method = choice->method;
     options.best_beats_random = choice->beats_random();
