@@ -99,6 +99,7 @@ void add_explain_verb(CLI::App& app) {
   auto flags = std::make_shared<ExplainFlags>();
   verb->add_option("RUN", flags->run, "Run folder")->required();
   flags->input.add_to(*verb);
+  flags->input.add_output_to(*verb);
   std::string names;
   for (const std::string& name : explanation_methods()) names += (names.empty() ? "" : ", ") + name;
   verb->add_option("--method", flags->options.methods, "all, or some of: " + names)
