@@ -8,7 +8,6 @@
 #include "attend/data/rationales.h"
 #include "attend/data/unicode.h"
 #include "attend/nn/weights.h"
-#include "factored_linear.h"
 #include "naive_bayes_svm.h"
 #include "skip_gram.h"
 #include "text_class_config.h"
@@ -66,28 +65,6 @@ SparseRows sparse_rows(const TextDataset& data) {
     rows.offsets.push_back(static_cast<int64_t>(rows.features.size()));
   }
   return rows;
-}
-
-// `[rows, classes]`.
-torch::Tensor all_scores(const LinearScorer& scorer, const SparseRows& rows) {
-  std::vector<float> scores;
-  for (int64_t row = 0; row < rows.size(); ++row) {
-    const auto one = scorer.score(rows, row);
-    scores.insert(scores.end(), one.begin(), one.end());
-  }
-  return torch::tensor(scores).view({rows.size(), scorer.classes});
-}
-
-LinearScorer weighted_sum(const LinearScorer& first, double first_factor,
-                          const LinearScorer& second, double second_factor) {
-  const auto sum = [&](const std::vector<float>& a, const std::vector<float>& b) {
-    std::vector<float> result(a.size());
-    for (size_t i = 0; i < a.size(); ++i) {
-      result[i] = static_cast<float>(first_factor * a[i] + second_factor * b[i]);
-    }
-    return result;
-  };
-  return {first.classes, sum(first.weights, second.weights), sum(first.biases, second.biases)};
 }
 
 }  // namespace
@@ -246,25 +223,17 @@ void TextClassTask::before_training(const Dataset& train, const Dataset& dev) {
   if (!has_fitted_wide()) return;
   const int64_t classes = labels_.size();
   const int64_t features = encoder_.ngrams.size();
-  const SparseRows rows = sparse_rows(texts(train));
-  const std::vector<int64_t> labels = gold_indices(train);
-  LinearScorer scorer = fit_naive_bayes_svm(rows, labels, features, classes, wide_options(config_));
+  const LinearScorer scorer = fit_naive_bayes_svm(sparse_rows(texts(train)), gold_indices(train),
+                                                  features, classes, wide_options(config_));
   const SparseRows dev_rows = sparse_rows(texts(dev));
-  const std::vector<int64_t> dev_labels = gold_indices(dev);
-  const FactoredLinearOptions factored = factored_options(config_);
-  double scale = 1;
-  if (factored.dim > 0) {
-    const LinearScorer second = fit_factored_linear(rows, labels, features, classes, factored);
-    const auto [a, b] = best_mix(all_scores(scorer, dev_rows), all_scores(second, dev_rows),
-                                 torch::tensor(dev_labels));
-    scorer = weighted_sum(scorer, a, second, b);
-  } else {
-    const torch::Tensor scores = all_scores(scorer, dev_rows);
-    scale = calibrated_scale({scores.data_ptr<float>(), static_cast<size_t>(scores.numel())},
-                             dev_labels, classes);
+  std::vector<float> scores;
+  for (int64_t row = 0; row < dev.size(); ++row) {
+    const auto one = scorer.score(dev_rows, row);
+    scores.insert(scores.end(), one.begin(), one.end());
   }
   model_->set_wide(torch::tensor(scorer.weights).view({features, classes}),
-                   torch::tensor(scorer.biases), scale);
+                   torch::tensor(scorer.biases),
+                   calibrated_scale(scores, gold_indices(dev), classes));
 }
 
 void TextClassTask::pretrain(const Dataset& train) {
@@ -283,7 +252,6 @@ void TextClassTask::pretrain(const Dataset& train) {
   const torch::Tensor known = vectors.abs().sum(1, /*keepdim=*/true) > 0;
   const torch::Tensor scale =
       table.square().mean().sqrt() / vectors.masked_select(known).square().mean().sqrt();
-  vectors = vectors.repeat({1, model_->options().members});
   table.copy_(torch::where(known, vectors * scale, table));
 }
 
@@ -392,20 +360,15 @@ TaskOutput TextClassTask::forward(const Batch& batch, const ForwardRequest& requ
   TextClassifierOutput output =
       model_->forward_from_embeddings(embed(batch), input, {request, false});
   if (deep_only) output.logits = output.deep_logits;
-  if (model_->is_training() && model_->options().members > 1) {
-    // One set of scores per member, one after another: each has a loss of its own.
-    output.logits = (output.member_logits + (output.logits - output.deep_logits)).flatten(0, 1);
-  }
   return task_output(std::move(output));
 }
 
 torch::Tensor TextClassTask::loss(const TaskOutput& output, const Batch& batch,
                                   const LossOptions& options) const {
-  const int64_t members = output.scores.size(0) / batch.size;  // 1 unless in training
   const auto weights = batch.inputs.find("row_weights");
-  const torch::Tensor loss = classification_loss(
-      output.scores, batch.targets.repeat({members}), options,
-      weights == batch.inputs.end() ? torch::Tensor() : weights->second.repeat({members}));
+  const torch::Tensor loss =
+      classification_loss(output.scores, batch.targets, options,
+                          weights == batch.inputs.end() ? torch::Tensor() : weights->second);
   const auto evidence = batch.inputs.find("evidence");
   if (evidence == batch.inputs.end()) return loss;
   // Cross-entropy of the pooling weights with equal shares of the evidence (Mathew et al. 2021).

@@ -45,8 +45,7 @@ json text_class_defaults() {
               {"min_count", 2},
               {"max_features", 0}}}}},
           {"model",
-           {{"members", 1},  // networks whose scores are averaged
-            {"embedding_dim", 64},
+           {{"embedding_dim", 64},
             {"hidden_size", 64},
             {"layers", 1},
             {"heads", 4},
@@ -68,12 +67,7 @@ json text_class_defaults() {
             {"wide", "fitted"},  // how n-grams add to the logits: "fitted" before training, "joint"
                                  // with the rest, or "none"
             {"wide_cost", 1.0},  // of the fitted one: C of its SVM
-            {"wide_idf", false},  // of the fitted one: average with a tf-idf SVM
-            {"wide_factored",     // and a second linear model, as FactoredLinearOptions
-             {{"dim", 0},         // 0: none
-              {"epochs", 8},
-              {"dropout", 0.7},
-              {"learning_rate", 0.3}}},
+            {"wide_idf", false},    // of the fitted one: average with a tf-idf SVM
             {"ngram_deep", false},  // each n-gram adds to the embedding of its unit
             {"ngram_dropout", 0.0}}},
           {"train",
@@ -145,7 +139,6 @@ TextClassifierOptions classifier_options(const json& config) {
   const auto flag = [&](const char* key) { return setting<bool>(config, "model", key); };
 
   TextClassifierOptions options;
-  options.members = whole("members");
   options.embedding_dim = whole("embedding_dim");
   options.hidden_size = whole("hidden_size");
   options.padding_index = kPaddingId;
@@ -204,28 +197,6 @@ double rationale_weight(const json& config) {
         "from the evidence");
   }
   return weight;
-}
-
-FactoredLinearOptions factored_options(const json& config) {
-  const json section = setting<json>(config, "model", "wide_factored");
-  const std::string origin = "text-class configuration (model.wide_factored)";
-  FactoredLinearOptions options;
-  options.dim = config_value<int64_t>(section, "dim", origin);
-  options.epochs = config_value<int64_t>(section, "epochs", origin);
-  options.dropout = config_value<double>(section, "dropout", origin);
-  options.learning_rate = config_value<double>(section, "learning_rate", origin);
-  options.seed = static_cast<uint64_t>(setting<int64_t>(config, "train", "seed"));
-  const auto require = [&](bool holds, const char* key, const char* rule) {
-    if (holds) return;
-    throw usage_error(std::string("model.wide_factored.") + key + " is " + section.at(key).dump() +
-                      "; it must be " + rule);
-  };
-  require(options.dim >= 0, "dim", "0 (none) or more");
-  require(options.epochs >= 1, "epochs", "1 or more");
-  require(options.dropout >= 0 && options.dropout < 1, "dropout", "at least 0 and below 1");
-  require(options.learning_rate > 0 && options.learning_rate <= 10, "learning_rate",
-          "above 0 and at most 10");
-  return options;
 }
 
 SkipGramOptions pretrain_options(const json& config) {
