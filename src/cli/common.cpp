@@ -46,8 +46,10 @@ std::vector<std::string> read_lines(const std::string& path) {
   ReaderOptions options;
   options.format = DataFormat::kPlain;
   options.require_labels = false;
-  std::vector<std::string> lines;
-  for (Row& row : read_rows(path, options).rows) lines.push_back(std::move(row.text));
+  ReadResult read = read_rows(path, options);
+  // Blank lines stay, so that the answer to line N is the Nth.
+  std::vector<std::string> lines(static_cast<size_t>(read.facts.lines));
+  for (Row& row : read.rows) lines[static_cast<size_t>(row.line - 1)] = std::move(row.text);
   return lines;
 }
 

@@ -164,6 +164,14 @@ std::optional<MethodChoice> choose_explanation(Task& task, const Dataset& dev, i
   }
 }
 
+// Before the first step there is nothing to keep.
+void stop_if_interrupted() {
+  if (!interrupted()) return;
+  throw Error(ExitCode::kInterrupted,
+              "interrupted before the first step, which leaves nothing behind; give the same "
+              "command again");
+}
+
 void train_verb(const TrainFlags& flags) {
   const std::filesystem::path folder = flags.run;
   const bool exists = is_run_folder(folder);
@@ -209,8 +217,10 @@ void train_verb(const TrainFlags& flags) {
                      ": the training data changed since the checkpoint; restore it or start over "
                      "with --force");
   }
+  stop_if_interrupted();
   if (!flags.quiet) announce(*task, config, examples);
   task->before_training(*examples.train, *examples.dev);
+  stop_if_interrupted();
   if (!flags.resume) {
     // A forced run replaces the old one as soon as the new one is known to be able to start.
     if (flags.force) std::filesystem::remove_all(folder);

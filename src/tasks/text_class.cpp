@@ -8,6 +8,7 @@
 #include "attend/data/rationales.h"
 #include "attend/data/unicode.h"
 #include "attend/nn/weights.h"
+#include "factored_linear.h"
 #include "naive_bayes_svm.h"
 #include "skip_gram.h"
 #include "text_class_config.h"
@@ -65,6 +66,28 @@ SparseRows sparse_rows(const TextDataset& data) {
     rows.offsets.push_back(static_cast<int64_t>(rows.features.size()));
   }
   return rows;
+}
+
+// `[rows, classes]`.
+torch::Tensor all_scores(const LinearScorer& scorer, const SparseRows& rows) {
+  std::vector<float> scores;
+  for (int64_t row = 0; row < rows.size(); ++row) {
+    const auto one = scorer.score(rows, row);
+    scores.insert(scores.end(), one.begin(), one.end());
+  }
+  return torch::tensor(scores).view({rows.size(), scorer.classes});
+}
+
+LinearScorer weighted_sum(const LinearScorer& first, double first_factor,
+                          const LinearScorer& second, double second_factor) {
+  const auto sum = [&](const std::vector<float>& a, const std::vector<float>& b) {
+    std::vector<float> result(a.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      result[i] = static_cast<float>(first_factor * a[i] + second_factor * b[i]);
+    }
+    return result;
+  };
+  return {first.classes, sum(first.weights, second.weights), sum(first.biases, second.biases)};
 }
 
 }  // namespace
@@ -223,17 +246,25 @@ void TextClassTask::before_training(const Dataset& train, const Dataset& dev) {
   if (!has_fitted_wide()) return;
   const int64_t classes = labels_.size();
   const int64_t features = encoder_.ngrams.size();
-  const LinearScorer scorer = fit_naive_bayes_svm(sparse_rows(texts(train)), gold_indices(train),
-                                                  features, classes, wide_options(config_));
+  const SparseRows rows = sparse_rows(texts(train));
+  const std::vector<int64_t> labels = gold_indices(train);
+  LinearScorer scorer = fit_naive_bayes_svm(rows, labels, features, classes, wide_options(config_));
   const SparseRows dev_rows = sparse_rows(texts(dev));
-  std::vector<float> scores;
-  for (int64_t row = 0; row < dev.size(); ++row) {
-    const auto one = scorer.score(dev_rows, row);
-    scores.insert(scores.end(), one.begin(), one.end());
+  const std::vector<int64_t> dev_labels = gold_indices(dev);
+  const FactoredLinearOptions factored = factored_options(config_);
+  double scale = 1;
+  if (factored.dim > 0) {
+    const LinearScorer second = fit_factored_linear(rows, labels, features, classes, factored);
+    const auto [a, b] = best_mix(all_scores(scorer, dev_rows), all_scores(second, dev_rows),
+                                 torch::tensor(dev_labels));
+    scorer = weighted_sum(scorer, a, second, b);
+  } else {
+    const torch::Tensor scores = all_scores(scorer, dev_rows);
+    scale = calibrated_scale({scores.data_ptr<float>(), static_cast<size_t>(scores.numel())},
+                             dev_labels, classes);
   }
   model_->set_wide(torch::tensor(scorer.weights).view({features, classes}),
-                   torch::tensor(scorer.biases),
-                   calibrated_scale(scores, gold_indices(dev), classes));
+                   torch::tensor(scorer.biases), scale);
 }
 
 void TextClassTask::pretrain(const Dataset& train) {

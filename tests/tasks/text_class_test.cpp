@@ -117,6 +117,26 @@ TEST_F(TextClass, AfterTrainingTheMixIsTheBestOnTheDevSet) {
   }
 }
 
+// With a second linear model the scores are those of the best mix of the two, as they come.
+TEST_F(TextClass, ASecondLinearModelIsMixedIn) {
+  prepare(kWide);
+  const auto wide_loss = [&] {
+    torch::NoGradGuard no_grad;
+    std::vector<int64_t> all(static_cast<size_t>(data_->size()));
+    std::iota(all.begin(), all.end(), int64_t{0});
+    const Batch batch = task_->collate(*data_, all);
+    auto* model = dynamic_cast<TextClassifierWithAttentionImpl*>(task_->model().get());
+    model->scale_parts(0, 1);
+    return task_->loss(task_->forward(batch, {}), batch, {}).item<double>();
+  };
+  const double one = wide_loss();
+  task_ = make_task("text-class");
+  json both = kWide;
+  both["model"]["wide_factored"]["dim"] = 8;
+  prepare(both);
+  EXPECT_LT(wide_loss(), one);
+}
+
 TEST_F(TextClass, AdditiveContributionsAreExact) {
   prepare(kWide);
   torch::NoGradGuard no_grad;
