@@ -13,6 +13,7 @@ void add_run_verb(CLI::App& app);
 void add_weights_verb(CLI::App& app);
 void add_explain_verb(CLI::App& app);
 void add_score_verb(CLI::App& app);
+void add_render_verb(CLI::App& app);
 void add_bench_verb(CLI::App& app);
 void add_doctor_verb(CLI::App& app);
 

@@ -89,7 +89,8 @@ std::string explanations_page(std::string_view kind, const std::vector<const Exp
       kind, ramps_data(),
       script_list(notices, [](const std::string& notice) { return script_text(notice); }), pairs,
       script_list(shown, [&](const Explanation* e) { return explanation_data(*e, detail); }));
-  return filled(page_title(shown[0]->target + " · " + shown[0]->input), data);
+  const std::string target = shown[0]->target.empty() ? "" : shown[0]->target + " · ";
+  return filled(page_title(target + shown[0]->input), data);
 }
 
 std::string dataset_data(const DatasetReport& report) {

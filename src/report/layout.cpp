@@ -84,8 +84,42 @@ std::string number_text(double value, double scale, bool with_sign) {
                    : fmt::format("{:.{}f}", value, decimals);
 }
 
-std::string score_text(const Attribution& attribution, double score) {
-  return number_text(score, scale_of(attribution), attribution.is_signed);
+std::string faithfulness_text(const Faithfulness& f) {
+  return fmt::format(
+      "comprehensiveness {:.3f} · sufficiency {:.3f} · deletion {:.3f} · insertion {:.3f}",
+      f.comprehensiveness, f.sufficiency, f.deletion, f.insertion);
+}
+
+const Attribution* random_row(const Explanation& explanation) {
+  for (const Attribution& row : explanation.attributions) {
+    if (row.method.starts_with("random") && row.faithfulness) return &row;
+  }
+  return nullptr;
+}
+
+bool has_curves(const Explanation& explanation) {
+  return explanation.test && explanation.test->steps.size() > 1 &&
+         std::any_of(explanation.attributions.begin(), explanation.attributions.end(),
+                     [](const Attribution& row) {
+                       return row.faithfulness && !row.faithfulness->deletion_curve.empty() &&
+                              !row.faithfulness->insertion_curve.empty();
+                     });
+}
+
+std::string removal_text(const FaithfulnessTest& test) {
+  if (test.removal == "delete") return "deleting them";
+  if (test.removal == "mask") return "masking them";
+  if (test.removal == "mean") return "putting the mean embedding in their place";
+  return test.removal;
+}
+
+double area_under(const std::vector<int64_t>& steps, const std::vector<double>& values) {
+  double area = 0;
+  const auto last = static_cast<double>(steps.empty() ? 1 : std::max<int64_t>(1, steps.back()));
+  for (std::size_t i = 0; i + 1 < std::min(steps.size(), values.size()); ++i) {
+    area += (values[i] + values[i + 1]) / 2 * static_cast<double>(steps[i + 1] - steps[i]) / last;
+  }
+  return area;
 }
 
 std::string percent_text(double share) { return fmt::format("{:.0f}", 100 * share); }

@@ -39,6 +39,22 @@ double scale_of(const Attribution& attribution);
 /// Colour of a score on a scale that ends at `scale`.
 Rgb score_color(bool is_signed, double score, double scale, Theme theme = Theme::kLight);
 
+/// "comprehensiveness 0.31 · sufficiency ..." with the direction that is good.
+std::string faithfulness_text(const Faithfulness& faithfulness);
+
+/// The row that a method is held against: the first whose name begins with "random" and whose
+/// faithfulness was measured, or null.
+const Attribution* random_row(const Explanation& explanation);
+
+/// True if a row has curves to draw.
+bool has_curves(const Explanation& explanation);
+
+/// How the test took units out: "deleting them".
+std::string removal_text(const FaithfulnessTest& test);
+
+/// Area under a curve over steps[i] / steps.back(), by trapezoids.
+double area_under(const std::vector<int64_t>& steps, const std::vector<double>& values);
+
 /// A number with as many decimals as a scale up to `scale` needs: two for 0.31, more for 0.0031;
 /// scientific below 1e-5. `with_sign` puts + before positive numbers.
 std::string number_text(double value, double scale, bool with_sign = false);

@@ -123,7 +123,7 @@ function legend(isSigned, scale, meaning, low = isSigned ? -scale : 0) {
 }
 
 // --- state: what the address after # says, so that a link shows the same picture
-const defaults = { view: 'overview', layer: '', head: '', method: '', sink: '', measure: 'entropy', mode: 'matrix',
+const defaults = { view: '', layer: '', head: '', method: '', sink: '', measure: 'entropy', mode: 'matrix',
   blend: '80', top: '100', grid: '', colors: '', tile: '0', unit: '0', part: '0', order: 'layer', text: '', wrong: '',
   gold: '', predicted: '', below: '', sort: 'id', page: '0' };
 const state = { ...defaults };

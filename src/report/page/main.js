@@ -3,7 +3,9 @@ const first = explanations[0];
 const VIEWS = { explanation: [overviewView, tokensView, matrixView, headsView, alignmentView, overlayView, longView, curveView],
   comparison: [bothView, bothScores, bothMaps], dataset: [tableView, confusionView, classesView] }[island.kind].filter(view => view.has(first));
 let figure = null;
-const current = () => VIEWS.find(view => view.id === state.view) || VIEWS[0];
+// Attention alone, without a prediction, opens on its map.
+const START = island.kind === 'explanation' && !first.outputs.length && VIEWS.some(view => view.id === 'matrix') ? 'matrix' : VIEWS[0].id;
+const current = () => VIEWS.find(view => view.id === state.view) || VIEWS.find(view => view.id === START);
 
 function change(changes) {
   const moved = 'view' in changes && changes.view !== current().id;
@@ -35,7 +37,7 @@ function show(moved) {
 
 function currentSvg() {
   const view = current(), d = island.dataset, named = view.name ? view.name(first) : view.title.toLowerCase();
-  const about = d ? `model ${d.model} · ${d.rows.length} inputs` : explanations.map(e => `model ${e.model} · target ${e.target}`).join(' | ');
+  const about = d ? `model ${d.model} · ${d.rows.length} inputs` : explanations.map(e => `model ${e.model}` + (e.target ? ` · target ${e.target}` : '')).join(' | ');
   return svgFile((pen, width) => view.draw(pen, width, first), named, [...island.notices.map(text => 'note: ' + text), about, (d || first).command]);
 }
 

@@ -239,9 +239,10 @@ const overviewView = {
       e.output ? ` (unit ${e.target_position} of the output)` : '',
       e.more_outputs ? `. ${e.more_outputs} less likely outputs are not listed.` : '');
     target.id = 'target';
-    host.append(element('h2', '', 'Prediction'));
+    if (e.outputs.length) host.append(element('h2', '', 'Prediction'));
     if (e.output) host.append(element('p', 'output', 'Output: ', bdi(e.output)));
-    host.append(predictionTable(e), target);
+    if (e.outputs.length) host.append(predictionTable(e), target);
+    else host.append(element('p', 'meaning', 'This file holds no prediction.'));
     const row = bestRow(e), mark = badge(e), table = faithfulnessTable(e);
     if (e.verdict) host.append(Object.assign(element('p', 'verdict', e.verdict), { id: 'verdict' }));
     if (row) {
