@@ -14,6 +14,7 @@
 #include "attend/report/render.h"
 #include "attend/report/terminal.h"
 #include "common.h"
+#include "explain_sets.h"
 #include "verbs.h"
 
 namespace attend {
@@ -26,6 +27,7 @@ struct ExplainFlags {
   SteeringFlags steering;
   std::vector<std::string> tiles;
   std::string head_importance;
+  ExplainSetsFlags sets;
   std::string removal;
   std::string out;
   OutputFlags output;
@@ -61,10 +63,9 @@ void add_head_importance(Task& task, const std::string& file, Explanation& expla
   }
 }
 
-void explain_verb(const ExplainFlags& flags) {
-  use_threads(0);
-  const Run run = load_run(flags.run);
-  const InputSet input = read_single_input(flags.input, *run.task);
+// The options are those of the run: how it takes units out, and what its choice of method was.
+Explanation explain_with(const ExplainFlags& flags, const Run& run, const std::string& name,
+                         const Dataset& data, int64_t row) {
   ExplainOptions options = flags.options;
   options.removal = flags.removal.empty() ? run.task->removals().front()
                                           : parse_removal(flags.removal, *run.task);
@@ -75,12 +76,28 @@ void explain_verb(const ExplainFlags& flags) {
   options.spans = spans_of(flags.options.spans);
   options.steering = flags.steering.steering;
   for (const std::string& tile : flags.tiles) options.tiles.push_back(parse_tile(tile));
-  Explanation explanation = explain(*run.task, *input.data, 0, options);
-  explanation.model = flags.run;
+  Explanation explanation = explain(*run.task, data, row, options);
+  explanation.model = name;
   explanation.command = command_line();
   if (!flags.head_importance.empty()) {
     add_head_importance(*run.task, flags.head_importance, explanation);
   }
+  return explanation;
+}
+
+void explain_verb(const ExplainFlags& flags) {
+  use_threads(0);
+  const Run run = load_run(flags.run);
+  if (flags.sets.wanted()) {
+    const auto explain_one = [&](const Run& each, const std::string& name, const Dataset& data,
+                                 int64_t row) {
+      return explain_with(flags, each, name, data, row);
+    };
+    return explain_sets(flags.sets, run, flags.run, flags.input, explain_one,
+                        {flags.out, flags.output});
+  }
+  const InputSet input = read_single_input(flags.input, *run.task);
+  const Explanation explanation = explain_with(flags, run, flags.run, *input.data, 0);
   if (!flags.out.empty()) return render(explanation, flags.out);
   switch (flags.output.form()) {
     case OutputForm::kJson:
@@ -124,6 +141,7 @@ void add_explain_verb(CLI::App& app) {
   verb->add_option("--head-importance", flags->head_importance,
                    "Data with gold labels: how much the metric drops without each head");
   flags->steering.add_to(*verb);
+  flags->sets.add_to(*verb);
   verb->add_option("--out", flags->out, "File; its ending chooses the form: .html .svg .json .tsv");
   flags->output.add_to(*verb);
   verb->callback([flags] { explain_verb(*flags); });
