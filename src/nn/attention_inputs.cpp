@@ -91,7 +91,11 @@ torch::Tensor AttentionInputs::weights_at(const torch::Tensor& at_queries,
       scores = scores - arguments.alibi_slopes.to(scores.scalar_type()).unsqueeze(1) *
                             distance.abs().to(scores.scalar_type());
     }
-    parts.push_back((scores - lse[0].index_select(1, i)).exp());
+    torch::Tensor forbidden = torch::zeros(distance.sizes(), torch::kBool);
+    if (arguments.causal) forbidden = forbidden | (distance > 0);
+    if (arguments.window_left >= 0) forbidden = forbidden | (distance < -arguments.window_left);
+    if (arguments.window_right >= 0) forbidden = forbidden | (distance > arguments.window_right);
+    parts.push_back((scores - lse[0].index_select(1, i)).exp().masked_fill(forbidden, 0));
   }
   return parts.empty() ? torch::zeros({heads(), 0}, query.options()) : torch::cat(parts, 1);
 }

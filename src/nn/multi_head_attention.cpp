@@ -158,6 +158,7 @@ AttentionOutput MultiHeadAttentionImpl::forward(const torch::Tensor& input,
   detail::apply_edits(call.edits, operands);
 
   AttentionResult result = attention(operands.query, operands.key, operands.value, arguments);
+  const torch::Tensor mixed = result.output;
   if (operands.kept_heads.defined()) result.output = result.output * operands.kept_heads;
   torch::Tensor joined = result.output.transpose(1, 2).flatten(2);
   torch::Tensor gate;
@@ -172,6 +173,7 @@ AttentionOutput MultiHeadAttentionImpl::forward(const torch::Tensor& input,
     inputs->key = operands.key;
     inputs->value = operands.value;
     inputs->lse = result.statistics.lse;
+    inputs->output = mixed;
     if (gate.defined()) inputs->gate = split_heads(gate, options_.heads);
     inputs->output_weight = output_->weight;
     inputs->arguments = arguments;

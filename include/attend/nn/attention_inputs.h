@@ -13,10 +13,13 @@ namespace attend {
 /// One call of MultiHeadAttention, after the edits of its request. All calls below need a batch of
 /// one, give no gradients, and take memory linear in the lengths.
 struct AttentionInputs {
-  torch::Tensor query;           ///< [batch, heads, query, dim]
-  torch::Tensor key;             ///< [batch, kv_heads, key, dim]
-  torch::Tensor value;           ///< [batch, kv_heads, key, dim]
-  torch::Tensor lse;             ///< [batch, heads, query]
+  torch::Tensor query;  ///< [batch, heads, query, dim]
+  torch::Tensor key;    ///< [batch, kv_heads, key, dim]
+  torch::Tensor value;  ///< [batch, kv_heads, key, dim]
+  torch::Tensor lse;    ///< [batch, heads, query]
+  /// [batch, heads, query, dim], in the autograd graph, before the gate. A weight's gradient is
+  /// that of its query's output times its key's value, so weights need not be in the graph.
+  torch::Tensor output;
   torch::Tensor gate;            ///< [batch, heads, query, dim], factor on the output; or undefined
   torch::Tensor output_weight;   ///< [size, heads * dim], the projection behind
   AttentionArguments arguments;  ///< as the call had them
@@ -32,8 +35,7 @@ struct AttentionInputs {
   /// values of an attention call whose output has gradient `rows`, so the fused backward does it.
   torch::Tensor times_weights(const torch::Tensor& rows) const;
 
-  /// The weights of single pairs: queries [n] int64, keys [n] int64, each a key that its query may
-  /// see -> [heads, n].
+  /// The weights of single pairs: queries [n] int64, keys [n] int64 -> [heads, n].
   torch::Tensor weights_at(const torch::Tensor& queries, const torch::Tensor& keys) const;
 
   /// What each key puts into the mix of outputs that `row` [query] makes: [key, size] = sum over
