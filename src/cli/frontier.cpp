@@ -130,9 +130,7 @@ void write_frontier(const GenerateJob& job) {
   }
   const auto people = reference_texts(job);
   if (!people.empty()) {
-    std::vector<std::string> same(
-        people.begin(), people.begin() + static_cast<std::ptrdiff_t>(std::min(
-                                             people.size(), static_cast<size_t>(base.count))));
+    const auto same = spread(people, static_cast<size_t>(base.count));
     const auto values = measured(measured_job, same);
     plot.points.push_back({values.at("distinct_2"), values.at("peer_perplexity"),
                            fmt::format("human ({} texts)", same.size()), "", false});

@@ -157,9 +157,8 @@ void measure(const GenerateJob& job, const std::vector<std::string>& texts) {
   // Variety falls with the number of texts, so all sets are made equally large.
   size_t size = texts.size();
   if (!people.empty()) size = std::min(size, people.size());
-  const auto first = [&](std::vector<std::string> all) {
-    all.resize(std::min(all.size(), size));
-    return measured(job, all);
+  const auto first = [&](const std::vector<std::string>& all) {
+    return measured(job, spread(all, size));
   };
   std::vector<std::pair<std::string, std::map<std::string, double>>> columns;
   columns.emplace_back("generated", first(texts));
@@ -208,6 +207,13 @@ std::map<std::string, double> measured(const GenerateJob& job,
   values["peer_perplexity"] = job.generator.peer_perplexity(texts);
   values["texts"] = static_cast<double>(texts.size());
   return values;
+}
+
+std::vector<std::string> spread(const std::vector<std::string>& texts, size_t count) {
+  std::vector<std::string> chosen;
+  const size_t size = std::min(count, texts.size());
+  for (size_t i = 0; i < size; ++i) chosen.push_back(texts[i * texts.size() / size]);
+  return chosen;
 }
 
 std::vector<std::string> reference_texts(const GenerateJob& job) {

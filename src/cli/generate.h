@@ -75,6 +75,9 @@ std::string sources_text(const GeneratedText& text);
 std::map<std::string, double> measured(const GenerateJob& job,
                                        const std::vector<std::string>& texts);
 
+/// `count` of the texts at even distances: neighbours in a file may be versions of one text.
+std::vector<std::string> spread(const std::vector<std::string>& texts, size_t count);
+
 /// The texts of --reference in the form that was asked for; empty if none was given.
 std::vector<std::string> reference_texts(const GenerateJob& job);
 
