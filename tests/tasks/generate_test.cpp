@@ -134,10 +134,12 @@ TEST(Generate, CachedDecodingScoresAsAFullForwardPass) {
     const Batch batch = setup.task.collate(*data, std::vector<int64_t>{0});
     torch::NoGradGuard no_grad;
     const TaskOutput output = setup.task.forward(batch, {});
-    // Special tokens were forbidden while writing, so their probability is shared out.
+    // Special tokens were forbidden while writing, and the end before three tokens, so their
+    // probability is shared out. The text begins behind [CLS], the title's two tokens and [SEP].
     LanguageModel model = std::dynamic_pointer_cast<LanguageModelImpl>(setup.task.model());
     torch::Tensor logits = model->logits(output.hidden).to(torch::kFloat64);
     logits.slice(2, 0, kSeparatorId) = -1e30;
+    logits.slice(1, 3, 6).select(2, kSeparatorId).fill_(-1e30);
     const torch::Tensor scores = logits.log_softmax(2)[0];
     double sum = 0;
     int64_t counted = 0;
