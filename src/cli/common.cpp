@@ -11,6 +11,7 @@
 #include "attend/base/error.h"
 #include "attend/base/file.h"
 #include "attend/data/reader.h"
+#include "attend/tasks/sequence_task.h"
 
 namespace attend {
 namespace {
@@ -127,6 +128,11 @@ void SteeringFlags::add_to(CLI::App& verb) {
       ->group(kGroup);
 }
 
+void InputFlags::add_output_to(CLI::App& verb) {
+  verb.add_option("--output", forced_output,
+                  "For tasks that write texts: look at this output instead of the model's own");
+}
+
 std::vector<InputSet> read_inputs(const InputFlags& flags, const Task& task) {
   std::vector<InputSet> sets;
   std::vector<std::string> typed = flags.texts;
@@ -157,7 +163,7 @@ std::vector<InputSet> read_inputs(const InputFlags& flags, const Task& task) {
   return sets;
 }
 
-InputSet read_single_input(const InputFlags& flags, const Task& task) {
+InputSet read_single_input(const InputFlags& flags, Task& task) {
   std::vector<InputSet> sets = read_inputs(flags, task);
   int64_t total = 0;
   for (const InputSet& set : sets) total += set.data->size();
@@ -165,7 +171,13 @@ InputSet read_single_input(const InputFlags& flags, const Task& task) {
     std::fprintf(stderr, "attend: showing the first of %lld inputs\n",
                  static_cast<long long>(total));
   }
-  return sets.front();
+  if (flags.forced_output.empty()) return sets.front();
+  auto* sequences = dynamic_cast<SequenceTask*>(&task);
+  if (sequences == nullptr) {
+    throw usage_error("--output is for tasks that write texts, and this run does " + task.name() +
+                      ": choose an output with --target");
+  }
+  return {sequences->with_output(*sets.front().data, 0, flags.forced_output), sets.front().typed};
 }
 
 void write_output(const std::filesystem::path& path, const std::string& text) {

@@ -40,8 +40,11 @@ struct InputFlags {
   std::vector<std::string> inputs;  ///< files, "-", or literal text
   std::vector<std::string> texts;   ///< literal text, whatever it looks like
   bool lines = false;               ///< every line of a file is one input
+  std::string forced_output;        ///< for tasks that write texts: the output to look at
 
   void add_to(CLI::App& verb);
+  /// The flag --output, for verbs that show one input with its output.
+  void add_output_to(CLI::App& verb);
 };
 
 /// The flags that act on a model's attention.
@@ -61,8 +64,9 @@ struct InputSet {
 /// but does not exist is an Error(kData), not a text.
 std::vector<InputSet> read_inputs(const InputFlags& flags, const Task& task);
 
-/// For verbs that show one input: the first of them; says so on stderr if there are more.
-InputSet read_single_input(const InputFlags& flags, const Task& task);
+/// For verbs that show one input: the first of them, with the output that the flags give it; says so
+/// on stderr if there are more.
+InputSet read_single_input(const InputFlags& flags, Task& task);
 
 /// `text` written to `path`, or to standard output if it is empty.
 void write_output(const std::filesystem::path& path, const std::string& text);

@@ -149,12 +149,14 @@ void doctor(bool as_json) {
     write_output({}, found.dump(2) + "\n");
   } else {
     std::string text = fmt::format(
-        "attend       {}, LibTorch {}\nprocessor    {} ({})\nkernels      {}\nthreads      {}\nBLAS         {}\n"
+        "attend       {}, LibTorch {}\nprocessor    {} ({})\nkernels      {}\nthreads      "
+        "{}\nBLAS         {}\n"
         "OpenMP       {}\nmatmul       {:.0f} GFLOP/s on 1 thread, {:.0f} on {}\n"
         "self-test    attention in float against double: relative error {:.1e}, {}\n",
         found["version"].get<std::string>(), found["libtorch"].get<std::string>(),
         found["cpu"].get<std::string>(), found["instruction_sets"].get<std::string>(),
-        found["attention_kernels"].get<std::string>(), found["threads"].get<int>(), joined(found["blas"]), joined(found["openmp"]),
+        found["attention_kernels"].get<std::string>(), found["threads"].get<int>(),
+        joined(found["blas"]), joined(found["openmp"]),
         found["matmul_gflops_1_thread"].get<double>(),
         found["matmul_gflops_all_threads"].get<double>(), found["threads"].get<int>(),
         found["attention_relative_error"].get<double>(), found["self_test"].get<std::string>());

@@ -5,7 +5,9 @@
 
 #include "attend/base/error.h"
 #include "attend/base/interrupt.h"
+#include "attend/data/parallel.h"
 #include "attend/report/text.h"
+#include "attend/tasks/sequence_task.h"
 #include "attend/train/evaluate.h"
 #include "common.h"
 #include "verbs.h"
@@ -19,10 +21,13 @@ struct EvalFlags {
   std::string run;
   std::string file;
   int64_t threads = 0;
+  std::string alignment;
+  int64_t layer = -1;
+  bool swap = false;
   OutputFlags output;
 };
 
-json result(const EvalFlags& flags, const Dataset& data, const Metrics& metrics) {
+json result(const EvalFlags& flags, const Metrics& metrics, const std::string& data) {
   json intervals = json::object();
   for (const auto& [name, interval] : bootstrap_intervals(metrics)) {
     intervals[name] = {interval.low, interval.high};
@@ -30,9 +35,9 @@ json result(const EvalFlags& flags, const Dataset& data, const Metrics& metrics)
   return {{"metrics", metric_values(metrics)},
           {"intervals", intervals},
           {"details", metrics.details()},
-          {"examples", data.size()},
+          {"examples", metrics.examples()},
           {"file", flags.file},
-          {"data", data.description()},
+          {"data", data},
           {"run", flags.run},
           {"command", command_line()}};
 }
@@ -70,14 +75,38 @@ std::string for_table(const json& result) {
   return text;
 }
 
+// The links that the run finds between words, against those that people made.
+json alignment_result(const EvalFlags& flags, Task& task) {
+  auto* sequences = dynamic_cast<SequenceTask*>(&task);
+  if (sequences == nullptr) {
+    throw usage_error(flags.run + ": --alignment is for runs that translate; this one does " +
+                      task.name());
+  }
+  const AlignOptions options{parse_alignment_method(flags.alignment), flags.layer};
+  std::vector<WordPair> pairs;
+  std::vector<GoldLinks> gold;
+  for (AlignedPair& pair : read_aligned(flags.file, flags.swap)) {
+    pairs.push_back({std::move(pair.source), std::move(pair.target)});
+    gold.push_back({std::move(pair.sure), std::move(pair.possible)});
+  }
+  const auto metrics = new_alignment_metrics(sequences->align(pairs, options), gold);
+  return result(flags, *metrics,
+                flags.file + ": " + std::to_string(pairs.size()) + " pairs with links");
+}
+
 void eval(const EvalFlags& flags) {
   use_threads(flags.threads);
   const InterruptGuard guard;
   const Run run = load_run(flags.run);
-  const auto data = run.task->read(flags.file, /*with_gold=*/true);
-  const auto metrics = evaluate(*run.task, *data);
-  if (interrupted()) throw Error(ExitCode::kInterrupted, "interrupted; no metrics were computed");
-  const json all = result(flags, *data, *metrics);
+  json all;
+  if (!flags.alignment.empty()) {
+    all = alignment_result(flags, *run.task);
+  } else {
+    const auto data = run.task->read(flags.file, /*with_gold=*/true);
+    const auto metrics = evaluate(*run.task, *data);
+    if (interrupted()) throw Error(ExitCode::kInterrupted, "interrupted; no metrics were computed");
+    all = result(flags, *metrics, data->description());
+  }
   switch (flags.output.form()) {
     case OutputForm::kJson:
       return write_output({}, all.dump(2) + "\n");
@@ -98,6 +127,12 @@ void add_eval_verb(CLI::App& app) {
                    "Data with gold labels, in the format the run was trained on")
       ->required();
   verb->add_option("--threads", flags->threads, "0: all processors");
+  verb->add_option("--alignment", flags->alignment,
+                   "Word alignments by attention, norm or occlusion against FILE: source words, "
+                   "target words, links (1-1, possible ones 1p1)");
+  verb->add_option("--layer", flags->layer,
+                   "Decoder layer to align by, from 0; -1: the last but one");
+  verb->add_flag("--swap", flags->swap, "The first column of the alignments is the target");
   flags->output.add_to(*verb);
   verb->callback([flags] { eval(*flags); });
 }

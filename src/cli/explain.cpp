@@ -28,7 +28,7 @@ struct ExplainFlags {
   std::vector<std::string> tiles;
   std::string head_importance;
   ExplainSetsFlags sets;
-  std::string removal = "delete";
+  std::string removal;
   std::string out;
   OutputFlags output;
 };
@@ -67,7 +67,8 @@ void add_head_importance(Task& task, const std::string& file, Explanation& expla
 Explanation explain_with(const ExplainFlags& flags, const Run& run, const std::string& name,
                          const Dataset& data, int64_t row) {
   ExplainOptions options = flags.options;
-  options.removal = parse_removal(flags.removal, *run.task);
+  options.removal = flags.removal.empty() ? run.task->removals().front()
+                                          : parse_removal(flags.removal, *run.task);
   if (const auto choice = choice_of_run(run.info)) {
     options.best_method = choice->method;
     options.best_beats_random = choice->beats_random();
@@ -115,6 +116,7 @@ void add_explain_verb(CLI::App& app) {
   auto flags = std::make_shared<ExplainFlags>();
   verb->add_option("RUN", flags->run, "Run folder")->required();
   flags->input.add_to(*verb);
+  flags->input.add_output_to(*verb);
   std::string names;
   for (const std::string& name : explanation_methods()) names += (names.empty() ? "" : ", ") + name;
   verb->add_option("--method", flags->options.methods, "all, or some of: " + names)

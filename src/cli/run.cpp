@@ -12,6 +12,7 @@
 #include "attend/report/text.h"
 #include "attend/train/evaluate.h"
 #include "common.h"
+#include "generate.h"
 #include "run_sequence.h"
 #include "verbs.h"
 
@@ -30,6 +31,7 @@ struct RunFlags {
   bool no_evidence = false;
   SteeringFlags steering;
   OutputFlags output;
+  GenerateFlags generate;
   SequenceFlags sequence;
 };
 
@@ -140,6 +142,9 @@ void run_verb(const RunFlags& flags) {
   const InterruptGuard guard;
   const Run run = load_run(flags.run);
   const OutputForm form = flags.output.form();
+  if (flags.generate.given() || dynamic_cast<TextGenerator*>(run.task.get()) != nullptr) {
+    return run_generator(run, flags.generate, flags.sequence, flags.input, {flags.out, form});
+  }
   if (auto* sequences = dynamic_cast<SequenceTask*>(run.task.get())) {
     return run_sequences(*sequences, flags.input, flags.sequence, form, flags.out);
   }
@@ -177,12 +182,13 @@ void add_run_verb(CLI::App& app) {
   verb->add_option("-t,--threads", flags->threads, "0: all processors");
   flags->steering.add_to(*verb);
   flags->output.add_to(*verb);
+  flags->generate.add_to(*verb);
   flags->sequence.add_to(*verb);
   verb->footer(
       "TSV columns: label, probability (-k pairs of them), evidence, input; then for each change "
       "that a steering flag asks for: its name, the new label and its probability, the change of "
-      "the old label's. Tasks that write texts: one text per line and input, then score and log "
-      "probability, alignment if asked for. JSON: one object per line.");
+      "the old label's. Tasks that write texts: the text, then what was asked for; of --task "
+      "generate: text, log probability, prompt. JSON: one object per line.");
   verb->callback([flags] { run_verb(*flags); });
 }
 

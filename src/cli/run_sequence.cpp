@@ -98,14 +98,15 @@ std::string as_json(const std::string& input, const std::vector<ProducedText>& t
 
 // One line per text, so that files can be pasted beside each other; further columns only if asked.
 std::string as_lines(const std::vector<ProducedText>& texts, const SequenceFlags& flags) {
+  if (texts.empty()) return std::string(1, '\n');
   std::string lines;
   for (const ProducedText& one : texts) {
     lines += tsv_escaped(one.text);
     if (flags.scores) lines += fmt::format("\t{:.6f}\t{:.6f}", one.score, one.log_probability);
-    if (flags.align) lines += "\t" + moses(one);
-    lines += "\n";
+    if (flags.align) lines += '\t' + moses(one);
+    lines += '\n';
   }
-  return texts.empty() ? "\n" : lines;
+  return lines;
 }
 
 std::string for_person(const std::string& input, const std::vector<ProducedText>& texts,

@@ -277,7 +277,7 @@ void train_verb(const TrainFlags& flags) {
 void add_train_verb(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("train", "Train a model on your own file");
   auto flags = std::make_shared<TrainFlags>();
-  verb->add_option("--task", flags->task, "What to learn: text-class, translate");
+  verb->add_option("--task", flags->task, "What to learn: text-class, translate, generate");
   verb->add_option("--train", flags->train, "Training file(s); .gz is read as it is");
   verb->add_option("--dev", flags->dev, "Dev file, which chooses the best weights");
   verb->add_option("-o,--out", flags->run, "Run folder to write")->required();

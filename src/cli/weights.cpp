@@ -110,6 +110,7 @@ void add_weights_verb(CLI::App& app) {
   auto flags = std::make_shared<WeightsFlags>();
   verb->add_option("RUN", flags->run, "Run folder")->required();
   flags->input.add_to(*verb);
+  flags->input.add_output_to(*verb);
   verb->add_option("--layer", flags->layer, "A number from 0, last, or pooling");
   verb->add_option("--head", flags->head, "A number from 0, or mean");
   verb->add_option("--units", flags->units, "word: merge units into words");

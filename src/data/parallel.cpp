@@ -4,6 +4,7 @@
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "attend/base/error.h"
 #include "attend/base/text.h"
@@ -79,10 +80,62 @@ std::vector<std::string> split_tabs(const std::string& line) {
   }
 }
 
+std::vector<std::string> words_of(const std::string& text) {
+  std::vector<std::string> words;
+  for (size_t at = 0; at < text.size();) {
+    const size_t begin = text.find_first_not_of(' ', at);
+    if (begin == std::string::npos) break;
+    at = std::min(text.find(' ', begin), text.size());
+    words.push_back(text.substr(begin, at - begin));
+  }
+  return words;
+}
+
+struct Link {
+  int64_t source = 0;
+  int64_t target = 0;
+  bool possible = false;
+};
+
+// "3-4" or "3p4", counted from `first`, with words of the pair.
+std::optional<Link> parse_link(const std::string& text, int64_t first, size_t source_words,
+                               size_t target_words) {
+  const size_t mark = text.find_first_of("-p");
+  if (mark == std::string::npos) return std::nullopt;
+  Link link;
+  link.possible = text[mark] == 'p';
+  const char* middle = text.data() + mark;
+  const char* end = text.data() + text.size();
+  if (std::from_chars(text.data(), middle, link.source).ptr != middle ||
+      std::from_chars(middle + 1, end, link.target).ptr != end) {
+    return std::nullopt;
+  }
+  link.source -= first;
+  link.target -= first;
+  const bool inside = link.source >= 0 && link.target >= 0 &&
+                      link.source < static_cast<int64_t>(source_words) &&
+                      link.target < static_cast<int64_t>(target_words);
+  return inside ? std::optional(link) : std::nullopt;
+}
+
+void add_links(const std::string& path, const std::string& text, SentencePair& pair) {
+  const size_t sources = words_of(pair.source).size(), targets = words_of(pair.target).size();
+  for (const std::string& word : words_of(text)) {
+    const auto link = parse_link(word, 0, sources, targets);
+    if (!link) {
+      throw at_line(path, pair.line,
+                    "link \"" + printable(word, 40) +
+                        "\" is not i-j with words of this line, counted from 0");
+    }
+    pair.links.push_back({link->source, link->target});
+  }
+}
+
 std::vector<SentencePair> read_tsv(const std::string& path, const std::vector<std::string>& lines,
                                    const ParallelOptions& options) {
   const size_t source = column_number(options.source_column, 0, "data.source_column");
   const size_t target = column_number(options.target_column, 1, "data.target_column");
+  const size_t links = column_number(options.links_column, 0, "data.links_column");
   std::vector<SentencePair> pairs;
   for (size_t i = 0; i < lines.size(); ++i) {
     const auto line = static_cast<int64_t>(i) + 1;
@@ -100,6 +153,8 @@ std::vector<SentencePair> read_tsv(const std::string& path, const std::vector<st
     if (target < fields.size() && target != source) pair.target = std::move(fields[target]);
     pair.line = line;
     check_pair(path, pair, options.require_targets);
+    if (!options.links_column.empty() && links < fields.size())
+      add_links(path, fields[links], pair);
     pairs.push_back(std::move(pair));
   }
   return pairs;
@@ -138,6 +193,7 @@ std::vector<SentencePair> read_jsonl(const std::string& path, const std::vector<
     };
     SentencePair pair{text(source, true), text(target, options.require_targets), line};
     check_pair(path, pair, options.require_targets);
+    add_links(path, text(options.links_column, false), pair);
     pairs.push_back(std::move(pair));
   }
   return pairs;
@@ -202,6 +258,41 @@ ParallelText read_parallel(const std::string& path, const ParallelOptions& optio
   }
   if (text.pairs.empty()) throw data_error(path + ": no sentence in it; is it the right file?");
   return text;
+}
+
+std::vector<AlignedPair> read_aligned(const std::string& path, bool swapped) {
+  const Lines file = read_lines(path);
+  std::vector<AlignedPair> pairs;
+  for (size_t i = 0; i < file.lines.size(); ++i) {
+    if (is_blank(file.lines[i])) continue;
+    const auto line = static_cast<int64_t>(i) + 1;
+    std::vector<std::string> fields = split_tabs(file.lines[i]);
+    if (fields.size() < 3) {
+      throw at_line(
+          path, line,
+          std::to_string(fields.size()) +
+              " columns where 3 are needed; write source words<TAB>target words<TAB>links");
+    }
+    if (swapped) std::swap(fields[0], fields[1]);
+    AlignedPair pair;
+    pair.source = words_of(fields[0]);
+    pair.target = words_of(fields[1]);
+    for (const std::string& word : words_of(fields[2])) {
+      const size_t left = swapped ? pair.target.size() : pair.source.size();
+      const size_t right = swapped ? pair.source.size() : pair.target.size();
+      auto link = parse_link(word, 1, left, right);
+      if (!link) {
+        throw at_line(path, line,
+                      "link \"" + printable(word, 40) +
+                          "\" is not i-j or ipj with words of this line, counted from 1");
+      }
+      if (swapped) std::swap(link->source, link->target);
+      (link->possible ? pair.possible : pair.sure).push_back({link->source, link->target});
+    }
+    pairs.push_back(std::move(pair));
+  }
+  if (pairs.empty()) throw data_error(path + ": no sentence in it; is it the right file?");
+  return pairs;
 }
 
 std::vector<std::string> read_source_lines(const std::string& path) {

@@ -140,6 +140,7 @@ Explanation explain(Task& task, const Dataset& data, int64_t row, const ExplainO
   explanation.task = task.name();
   explanation.input = data.input(row);
   const auto units = task.units(data, row);
+  if (units.empty()) throw data_error("the input has no units: there is nothing to explain");
   const auto groups = groups_for(task, explanation.input, units, options);
   explanation.unit_kind = !options.spans.empty()  ? "span"
                           : options.units.empty() ? task.unit_kind()

@@ -83,6 +83,7 @@ void check_options(const DecoderOptions& options) {
 
 void DecoderState::reorder(const torch::Tensor& rows) {
   for (KeyValueCache& cache : self_) cache.reorder(rows);
+  if (recurrent.defined()) recurrent = recurrent.index_select(1, rows);
 }
 
 void DecoderState::reorder_memory(const torch::Tensor& rows) {

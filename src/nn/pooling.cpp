@@ -114,10 +114,14 @@ PoolingOutput PoolingImpl::attention_pool(const torch::Tensor& hidden, const tor
   detail::apply_edits(edits, operands);
   AttentionResult result =
       attention(operands.query, operands.key, operands.value, operands.arguments);
-  if (operands.kept_heads.defined()) result.output = result.output * operands.kept_heads;
   PoolingOutput output;
-  output.pooled = result.output.reshape({batch, options_.hidden});
   output.weights = result.statistics.weights.squeeze(2);
+  if (output.weights.requires_grad()) {
+    // Through the weights that are handed out, so that the output can be differentiated by them.
+    result.output = torch::matmul(output.weights.unsqueeze(2), operands.value);
+  }
+  if (operands.kept_heads.defined()) result.output = result.output * operands.kept_heads;
+  output.pooled = result.output.reshape({batch, options_.hidden});
   output.readout = output.weights.mean(1);
   return output;
 }

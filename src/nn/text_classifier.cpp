@@ -28,7 +28,7 @@ TextClassifierOptions from_sizes(int64_t vocab_size, int64_t embedding_dim, int6
 }
 
 torch::nn::Embedding token_embedding(const TextClassifierOptions& options) {
-  torch::nn::EmbeddingOptions table(options.vocab_size, options.members * options.embedding_dim);
+  torch::nn::EmbeddingOptions table(options.vocab_size, options.embedding_dim);
   if (options.padding_index >= 0) table.padding_idx(options.padding_index);
   torch::nn::Embedding embedding(table);
   torch::NoGradGuard no_grad;
@@ -44,7 +44,6 @@ void check_options(const TextClassifierOptions& options) {
   detail::require_at_least("embedding_dim", options.embedding_dim, 1);
   detail::require_at_least("hidden_size", options.hidden_size, 0);
   detail::require_at_least("output_size", options.output_size, 1);
-  detail::require_at_least("members", options.members, 1);
   detail::require_at_least("padding_index", options.padding_index, -1);
   detail::require_at_least("ngram_features", options.ngram_features, 0);
   if (options.padding_index >= options.vocab_size) {
@@ -69,15 +68,22 @@ TextClassifierWithAttentionImpl::TextClassifierWithAttentionImpl(
     const TextClassifierOptions& classifier_options) {
   check_options(classifier_options);
   options_ = resolved(classifier_options);
+  const int64_t hidden = options_.hidden_size;
   embedding_ = register_module("embedding", token_embedding(options_));
   embedding_dropout_ =
       register_module("embedding_dropout", torch::nn::Dropout(options_.embedding_dropout));
-  // The learned vector takes a row of a learned position table: callers count tokens only.
-  if (options_.pooling.kind == PoolingKind::kCls) options_.encoder.max_length += 1;
-  for (int64_t m = 0; m < options_.members; ++m) {
-    members_.push_back(new_member(m == 0 ? "" : "member_" + std::to_string(m) + "_"));
+  if (options_.embedding_dim != hidden) {
+    projection_ = register_module("projection", detail::projection(options_.embedding_dim, hidden));
   }
+  if (options_.pooling.kind == PoolingKind::kCls) {
+    cls_ = register_parameter("cls", torch::randn({hidden}) * options_.embedding_std);
+    // The learned vector takes a row of a learned position table: callers count tokens only.
+    options_.encoder.max_length += 1;
+  }
+  encoder_ = register_module("encoder", Encoder(options_.encoder));
+  pooling_ = register_module("pooling", Pooling(options_.pooling));
   dropout_ = register_module("dropout", torch::nn::Dropout(options_.dropout));
+  output_ = register_module("output", detail::projection(hidden, options_.output_size));
   if (options_.ngram_features == 0) return;
   NgramTableOptions table;
   table.features = options_.ngram_features;
@@ -90,28 +96,9 @@ TextClassifierWithAttentionImpl::TextClassifierWithAttentionImpl(
     wide_bias_ = register_buffer("wide_bias", torch::zeros({options_.output_size}));
   }
   if (options_.ngram_deep) {
-    table.size = options_.members * options_.embedding_dim;
+    table.size = options_.embedding_dim;
     ngram_deep_ = register_module("ngram_deep", NgramTable(table));
   }
-}
-
-TextClassifierWithAttentionImpl::Member TextClassifierWithAttentionImpl::new_member(
-    const std::string& prefix) {
-  const int64_t hidden = options_.hidden_size;
-  Member member;
-  if (options_.embedding_dim != hidden) {
-    member.projection =
-        register_module(prefix + "projection", detail::projection(options_.embedding_dim, hidden));
-  }
-  if (options_.pooling.kind == PoolingKind::kCls) {
-    member.cls =
-        register_parameter(prefix + "cls", torch::randn({hidden}) * options_.embedding_std);
-  }
-  member.encoder = register_module(prefix + "encoder", Encoder(options_.encoder));
-  member.pooling = register_module(prefix + "pooling", Pooling(options_.pooling));
-  member.output =
-      register_module(prefix + "output", detail::projection(hidden, options_.output_size));
-  return member;
 }
 
 TextClassifierWithAttentionImpl::TextClassifierWithAttentionImpl(int64_t vocab_size,
@@ -160,50 +147,31 @@ void TextClassifierWithAttentionImpl::add_wide(const TextInput& input, int64_t l
   output.logits = output.logits + output.wide_contribution.sum(1);
 }
 
-TextClassifierOutput TextClassifierWithAttentionImpl::read(Member& member,
-                                                           const torch::Tensor& embeddings,
-                                                           torch::Tensor lengths,
-                                                           const ForwardRequest& request) {
+TextClassifierOutput TextClassifierWithAttentionImpl::forward_from_embeddings(
+    const torch::Tensor& embeddings, const TextInput& input, const TextClassifierRequest& request) {
+  const int64_t batch = embeddings.size(0), length = embeddings.size(1);
   torch::Tensor hidden = drop(embeddings);
-  if (!member.projection.is_empty()) hidden = member.projection->forward(hidden);
+  if (!projection_.is_empty()) hidden = projection_->forward(hidden);
+  torch::Tensor lengths = input.lengths;
   TextClassifierOutput output;
-  if (member.cls.defined()) {
+  if (cls_.defined()) {
     output.prepended = 1;
-    hidden = torch::cat({member.cls.expand({hidden.size(0), 1, member.cls.size(0)}), hidden}, 1);
+    hidden = torch::cat({cls_.expand({batch, 1, cls_.size(0)}), hidden}, 1);
     if (lengths.defined()) lengths = lengths + 1;
   }
   const int64_t layers = options_.encoder.layers;  // pooling by attention is the one behind them
-  EncoderOutput encoded = member.encoder->forward(hidden, lengths, request.before(layers));
+  request.attention.check_layers(layers, options_.pooling.kind == PoolingKind::kAttention);
+  EncoderOutput encoded = encoder_->forward(hidden, lengths, request.attention.before(layers));
   const PoolingOutput pooled =
-      member.pooling->forward(encoded.hidden, lengths, request.edits_of_pooling(layers));
+      pooling_->forward(encoded.hidden, lengths, request.attention.edits_of_pooling(layers));
   output.hidden = encoded.hidden;
   output.pooled = pooled.pooled;
   output.readout = pooled.readout;
   output.pooling_weights = pooled.weights;
   output.trace = std::move(encoded.trace);
-  output.deep_logits = member.output->forward(dropout_->forward(pooled.pooled));
-  return output;
-}
-
-TextClassifierOutput TextClassifierWithAttentionImpl::forward_from_embeddings(
-    const torch::Tensor& embeddings, const TextInput& input, const TextClassifierRequest& request) {
-  request.attention.check_layers(options_.encoder.layers,
-                                 options_.pooling.kind == PoolingKind::kAttention);
-  const auto parts = embeddings.chunk(options_.members, 2);
-  TextClassifierOutput output = read(members_[0], parts[0], input.lengths, request.attention);
-  output.member_logits = output.deep_logits.unsqueeze(0);
-  if (options_.members > 1) {
-    ForwardRequest untraced;
-    untraced.edits = request.attention.edits;
-    std::vector<torch::Tensor> logits{output.deep_logits};
-    for (size_t m = 1; m < members_.size(); ++m) {
-      logits.push_back(read(members_[m], parts[m], input.lengths, untraced).deep_logits);
-    }
-    output.member_logits = torch::stack(logits);
-    output.deep_logits = output.member_logits.mean(0);
-  }
+  output.deep_logits = output_->forward(dropout_->forward(pooled.pooled));
   output.logits = output.deep_logits;
-  add_wide(input, embeddings.size(1), request.wide_contribution, output);
+  add_wide(input, length, request.wide_contribution, output);
   return output;
 }
 
@@ -220,10 +188,8 @@ void TextClassifierWithAttentionImpl::set_wide(const torch::Tensor& weights,
 
 void TextClassifierWithAttentionImpl::scale_parts(double deep, double wide) {
   torch::NoGradGuard no_grad;
-  for (Member& member : members_) {
-    member.output->weight.mul_(deep);
-    member.output->bias.mul_(deep);
-  }
+  output_->weight.mul_(deep);
+  output_->bias.mul_(deep);
   if (wide_scale_.defined()) wide_scale_.mul_(wide);
 }
 

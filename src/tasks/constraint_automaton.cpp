@@ -58,8 +58,8 @@ int32_t ConstraintAutomaton::character(const std::string& text) {
 std::vector<int32_t> ConstraintAutomaton::characters(std::string_view text) {
   std::vector<int32_t> found;
   for (const Span& span : character_spans(text)) {
-    found.push_back(character(std::string(text.substr(
-        static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin)))));
+    found.push_back(character(std::string(
+        text.substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin)))));
   }
   return found;
 }
@@ -143,8 +143,7 @@ void ConstraintAutomaton::build_matcher() {
   for (size_t w = 0; w < words_.size(); ++w) {
     size_t state = 0;
     for (const int32_t one : words_[w]) {
-      const auto kind =
-          static_cast<size_t>(characters_[static_cast<size_t>(one)].in_words);
+      const auto kind = static_cast<size_t>(characters_[static_cast<size_t>(one)].in_words);
       if (go_[state][kind] < 0) {
         go_[state][kind] = static_cast<int32_t>(go_.size());
         go_.emplace_back(kinds, -1);
@@ -217,8 +216,7 @@ bool ConstraintAutomaton::fits(const Cell& cell, const Character& one, int32_t r
   if (cell.fixed != -1 && cell.fixed != index_.at(one.text)) return false;
   if (cell.tones == kAnyTone && !cell.rhyme) return true;
   return std::any_of(one.readings.begin(), one.readings.end(), [&](const Reading& reading) {
-    return (reading.tone & cell.tones) != 0 &&
-           (!cell.rhyme || rhyme < 0 || reading.rhyme == rhyme);
+    return (reading.tone & cell.tones) != 0 && (!cell.rhyme || rhyme < 0 || reading.rhyme == rhyme);
   });
 }
 
@@ -231,8 +229,7 @@ bool ConstraintAutomaton::other_fits(int64_t cell, int32_t rhyme) {
   if (answer < 0) {
     answer = 0;
     for (const Character& one : characters_) {
-      if (one.in_words < 0 && (one.single || cell >= finish_) &&
-          fits(cell_at(cell), one, rhyme)) {
+      if (one.in_words < 0 && (one.single || cell >= finish_) && fits(cell_at(cell), one, rhyme)) {
         answer = 1;
         break;
       }
@@ -277,8 +274,7 @@ bool ConstraintAutomaton::finishable(const ConstraintState& state) {
 
 void ConstraintAutomaton::match(ConstraintState& state, int32_t next) const {
   const int32_t kind = characters_[static_cast<size_t>(next)].in_words;
-  state.matcher =
-      kind < 0 ? 0 : go_[static_cast<size_t>(state.matcher)][static_cast<size_t>(kind)];
+  state.matcher = kind < 0 ? 0 : go_[static_cast<size_t>(state.matcher)][static_cast<size_t>(kind)];
   state.seen |= completes_[static_cast<size_t>(state.matcher)];
 }
 
@@ -322,8 +318,8 @@ void ConstraintAutomaton::mask(const ConstraintState& state, std::vector<uint8_t
     if (token_begin_[token] == token_begin_[token + 1]) continue;
     // Most tokens of a form are one character that does not fit: no state is copied for them.
     const auto first = static_cast<size_t>(token_begin_[token]);
-    if (!free() && !fits(cell_at(state.cell),
-                         characters_[static_cast<size_t>(spelling_[first])], -1)) {
+    if (!free() &&
+        !fits(cell_at(state.cell), characters_[static_cast<size_t>(spelling_[first])], -1)) {
       continue;
     }
     ConstraintState next = state;

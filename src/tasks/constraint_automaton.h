@@ -38,11 +38,11 @@ class ConstraintAutomaton {
   struct Character {
     std::string text;
     bool letter = false;
-    bool pause = false;      // may end a line
-    bool stop = false;       // may end every second line
-    bool end = false;        // may end the text
-    bool single = false;     // is a token by itself
-    int32_t in_words = -1;   // index among the characters that words are made of
+    bool pause = false;     // may end a line
+    bool stop = false;      // may end every second line
+    bool end = false;       // may end the text
+    bool single = false;    // is a token by itself
+    int32_t in_words = -1;  // index among the characters that words are made of
     std::vector<Reading> readings;
   };
 
@@ -74,9 +74,9 @@ class ConstraintAutomaton {
   std::vector<Cell> cells_;           // of a form; empty for a free text
   int64_t finish_ = 0;                // the cell at which the generated part ends
   std::vector<std::vector<int32_t>> words_;
-  std::vector<int32_t> word_characters_;        // the distinct characters of words_
-  std::vector<std::vector<int32_t>> go_;        // matcher state, index in word_characters_
-  std::vector<uint32_t> completes_;             // words that end in a matcher state
+  std::vector<int32_t> word_characters_;         // the distinct characters of words_
+  std::vector<std::vector<int32_t>> go_;         // matcher state, index in word_characters_
+  std::vector<uint32_t> completes_;              // words that end in a matcher state
   std::vector<std::vector<int8_t>> finishable_;  // by rhyme + 1; -1: not yet known
   std::vector<std::vector<int8_t>> other_fits_;  // by rhyme + 1 and cell; -1: not yet known
   ConstraintState start_;

@@ -16,7 +16,7 @@
 namespace attend {
 namespace {
 
-constexpr size_t kMostWords = 8;        // the automaton has 2^words times as many states
+constexpr size_t kMostWords = 8;  // the automaton has 2^words times as many states
 constexpr int64_t kMostCharacters = 2000;
 
 std::string form_text(const std::vector<int64_t>& form) {
@@ -51,7 +51,8 @@ std::vector<Part> parts_of(const ConstraintOptions& options) {
   add(!options.tones.empty(), "--tones " + options.tones,
       [](ConstraintOptions& all, size_t) { all.tones.clear(); });
   for (size_t word = 0; word < options.contain.size(); ++word) {
-    add(true, "--contain " + options.contain[word],
+    add(
+        true, "--contain " + options.contain[word],
         [](ConstraintOptions& all, size_t which) { all.contain[which].clear(); }, word);
   }
   add(!options.begin.empty(), "the beginning \"" + options.begin + "\"",
@@ -119,8 +120,8 @@ void check_spelling(const ConstraintOptions& options, std::span<const std::strin
   }
   const auto check = [&](const std::string& text, const char* flag) {
     for (const Span& span : character_spans(text)) {
-      const auto one = text.substr(static_cast<size_t>(span.begin),
-                                   static_cast<size_t>(span.end - span.begin));
+      const auto one =
+          text.substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin));
       if (known.contains(one)) continue;
       throw usage_error(std::string(flag) + " " + text + ": the model's vocabulary has no \"" +
                         printable(one) + "\"; use another character");
@@ -133,8 +134,8 @@ void check_spelling(const ConstraintOptions& options, std::span<const std::strin
 int64_t tone_marks(const std::string& tones) {
   int64_t marks = 0;
   for (const Span& span : character_spans(tones)) {
-    const auto one = tones.substr(static_cast<size_t>(span.begin),
-                                  static_cast<size_t>(span.end - span.begin));
+    const auto one =
+        tones.substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin));
     const bool mark = std::string_view("平仄中PZ*").find(one) != std::string_view::npos;
     UChar32 c = 0;
     int32_t at = 0;
@@ -199,8 +200,8 @@ void check_table(const ConstraintOptions& options) {
   for (const std::string& name : options.table->classes()) {
     list += (list.empty() ? "" : " ") + name;
   }
-  throw usage_error("--rhyme " + options.rhyme + ": the table has no such class; it has: " +
-                    printable(list, 300) + ", or any");
+  throw usage_error("--rhyme " + options.rhyme +
+                    ": the table has no such class; it has: " + printable(list, 300) + ", or any");
 }
 
 }  // namespace
@@ -259,8 +260,8 @@ std::vector<int64_t> form_of(std::string_view text) {
 Constraints::Constraints(const ConstraintOptions& options, std::span<const std::string> tokens,
                          int64_t end_token) {
   if (options.contain.size() > kMostWords) {
-    throw usage_error("--contain: " + std::to_string(options.contain.size()) +
-                      " words; at most " + std::to_string(kMostWords) + " can be asked for");
+    throw usage_error("--contain: " + std::to_string(options.contain.size()) + " words; at most " +
+                      std::to_string(kMostWords) + " can be asked for");
   }
   for (const std::string& word : options.contain) {
     if (count_characters(word) == 0) throw usage_error("--contain: an empty word; leave it out");

@@ -16,8 +16,8 @@ namespace {
 using Gram = std::vector<int32_t>;
 using Lines = std::vector<std::vector<int32_t>>;
 
-constexpr int32_t kBreak = 0;        // between lines
-constexpr int32_t kTextEnd = -1;     // matches nothing
+constexpr int32_t kBreak = 0;         // between lines
+constexpr int32_t kTextEnd = -1;      // matches nothing
 constexpr double kCommonForm = 0.01;  // share of the training texts
 
 double ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
@@ -134,8 +134,8 @@ std::vector<std::vector<std::string>> letter_lines(const std::string& text) {
     lines.emplace_back();
     while (static_cast<int64_t>(lines.back().size()) < letters) {
       const Span& span = spans[at++];
-      const std::string one = text.substr(static_cast<size_t>(span.begin),
-                                          static_cast<size_t>(span.end - span.begin));
+      const std::string one =
+          text.substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin));
       if (!form_of(one).empty()) lines.back().push_back(one);
     }
   }
@@ -170,9 +170,9 @@ std::pair<int64_t, int64_t> tones_right(const std::vector<std::vector<std::strin
                                         const MeasureOptions& options) {
   std::vector<int> pattern;
   for (const Span& span : character_spans(options.tones)) {
-    const auto mark = std::string_view(options.tones)
-                          .substr(static_cast<size_t>(span.begin),
-                                  static_cast<size_t>(span.end - span.begin));
+    const auto mark =
+        std::string_view(options.tones)
+            .substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin));
     if (mark == "平" || mark == "P") pattern.push_back(kLevelTone);
     if (mark == "仄" || mark == "Z") pattern.push_back(kObliqueTone);
     if (mark == "中" || mark == "*") pattern.push_back(kAnyTone);
@@ -219,8 +219,8 @@ TextMeasures::TextMeasures(std::span<const std::string> training) {
   std::vector<int32_t> all;
   for (const std::string& text : training) {
     for (const Span& span : mixed_spans(text)) {
-      number(text.substr(static_cast<size_t>(span.begin),
-                         static_cast<size_t>(span.end - span.begin)));
+      number(
+          text.substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin)));
     }
     const Lines lines = lines_of(text);
     std::vector<int32_t> units;
@@ -248,8 +248,8 @@ TextMeasures::Lines TextMeasures::lines_of(std::string_view text) const {
                                  static_cast<size_t>(span.begin - previous_end));
     if (gap.find('\n') != std::string_view::npos) open = false;
     previous_end = span.end;
-    const std::string unit(text.substr(static_cast<size_t>(span.begin),
-                                       static_cast<size_t>(span.end - span.begin)));
+    const std::string unit(
+        text.substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin)));
     if (form_of(unit).empty()) {
       open = false;
       continue;
@@ -257,12 +257,12 @@ TextMeasures::Lines TextMeasures::lines_of(std::string_view text) const {
     if (!open) lines.emplace_back();
     open = true;
     const auto known = numbers_.find(unit);
-    lines.back().push_back(
-        known != numbers_.end()
-            ? known->second
-            : unseen_.emplace(unit, std::numeric_limits<int32_t>::max() -
-                                        static_cast<int32_t>(unseen_.size()))
-                  .first->second);
+    lines.back().push_back(known != numbers_.end()
+                               ? known->second
+                               : unseen_
+                                     .emplace(unit, std::numeric_limits<int32_t>::max() -
+                                                        static_cast<int32_t>(unseen_.size()))
+                                     .first->second);
   }
   return lines;
 }
@@ -287,10 +287,10 @@ void TextMeasures::add_copied(const std::vector<Lines>& texts,
       const auto rest = std::span<const int32_t>(whole).subspan(i);
       const auto length = static_cast<size_t>(text_.longest_prefix(rest));
       // A break is no unit of the run.
-      run = std::max(run, static_cast<int64_t>(length) -
-                              std::count(rest.begin(),
-                                         rest.begin() + static_cast<std::ptrdiff_t>(length),
-                                         kBreak));
+      run = std::max(
+          run,
+          static_cast<int64_t>(length) -
+              std::count(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(length), kBreak));
     }
     runs += run;
     longest = std::max(longest, run);
@@ -365,9 +365,9 @@ std::map<std::string, double> TextMeasures::measure(std::span<const std::string>
   for (const std::string& text : texts) {
     const std::vector<int64_t> form = form_of(text);
     const auto common = forms_.find(form);
-    const bool usual = common != forms_.end() &&
-                       static_cast<double>(common->second) >=
-                           kCommonForm * static_cast<double>(training_.size());
+    const bool usual =
+        common != forms_.end() &&
+        static_cast<double>(common->second) >= kCommonForm * static_cast<double>(training_.size());
     formed += options.form.empty() ? usual : form == options.form;
     if (!options.table) continue;
     const auto lines = letter_lines(text);

@@ -14,9 +14,7 @@ constexpr int32_t kRoot = 0;
 // Chen and Goodman 1999, equation 26; what cannot be estimated from so few n-grams falls back to
 // the single discount of Kneser and Ney, or to a half.
 std::array<double, 3> estimated_discounts(const std::array<int64_t, 5>& with) {
-  const auto n = [&](int count) {
-    return static_cast<double>(with[static_cast<size_t>(count)]);
-  };
+  const auto n = [&](int count) { return static_cast<double>(with[static_cast<size_t>(count)]); };
   if (n(1) == 0 || n(2) == 0) return {0.5, 0.5, 0.5};
   const double y = n(1) / (n(1) + 2 * n(2));
   if (n(3) == 0 || n(4) == 0) return {y, y, y};

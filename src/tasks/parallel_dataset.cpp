@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "word_alignment.h"
+
 namespace attend {
 namespace {
 
@@ -66,7 +68,10 @@ std::vector<ParallelExample> join_references(std::vector<ParallelExample> exampl
     if (added) {
       joined.push_back(std::move(example));
     } else {
-      joined[place->second].references.push_back(std::move(example.target));
+      auto& references = joined[place->second].references;
+      if (std::find(references.begin(), references.end(), example.target) == references.end()) {
+        references.push_back(std::move(example.target));
+      }
     }
   }
   return joined;
@@ -102,6 +107,22 @@ ParallelExample ParallelEncoder::encode(const std::string& source,
   return example;
 }
 
+ParallelExample ParallelEncoder::encode(const SentencePair& pair) const {
+  ParallelExample example = encode(pair.source, pair.target);
+  if (pair.links.empty()) return example;
+  const auto source = word_of_units(example.source_units.spans, white_space_words(example.source));
+  const auto target = word_of_units(example.target_units.spans, white_space_words(example.target));
+  for (size_t t = 0; t < target.size(); ++t) {
+    for (size_t s = 0; s < source.size(); ++s) {
+      if (std::find(pair.links.begin(), pair.links.end(), std::pair(source[s], target[t])) !=
+          pair.links.end()) {
+        example.links.push_back({static_cast<int64_t>(t), static_cast<int64_t>(s)});
+      }
+    }
+  }
+  return example;
+}
+
 Batch ParallelEncoder::collate(const ParallelDataset& data, std::span<const int64_t> rows) const {
   Batch batch;
   batch.size = static_cast<int64_t>(rows.size());
@@ -120,6 +141,18 @@ Batch ParallelEncoder::collate(const ParallelDataset& data, std::span<const int6
       padded(targets, kClassifyId, -1, kPaddingId, batch.inputs["target_lengths"]);
   torch::Tensor ignored;
   batch.targets = padded(targets, -1, kSeparatorId, kNoTarget, ignored);
+  const bool guided = std::any_of(rows.begin(), rows.end(),
+                                  [&](int64_t row) { return !data.example(row).links.empty(); });
+  if (!guided) return batch;
+  torch::Tensor guide =
+      torch::zeros({batch.size, batch.targets.size(1), batch.inputs["source"].size(1)});
+  auto cell = guide.accessor<float, 3>();
+  for (int64_t b = 0; b < batch.size; ++b) {
+    for (const auto& [t, s] : data.example(rows[static_cast<size_t>(b)]).links) {
+      cell[b][t][s + 1] = 1;  // behind the start
+    }
+  }
+  batch.inputs["guide"] = guide / guide.sum(2, /*keepdim=*/true).clamp_min(1);
   return batch;
 }
 

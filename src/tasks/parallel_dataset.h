@@ -23,6 +23,8 @@ struct ParallelExample {
   bool has_target = false;
   int64_t left_out = 0;  // units of the source beyond max_length
   int64_t unknown = 0;   // units of the source that the vocabulary cannot spell
+  // Target and source units that belong together, where a person or an aligner said so.
+  std::vector<std::pair<int64_t, int64_t>> links;
 };
 
 class ParallelDataset : public Dataset {
@@ -48,7 +50,8 @@ class ParallelDataset : public Dataset {
   std::vector<ParallelExample> examples_;
 };
 
-/// Pairs with the same source become one example with several references, in order of appearance.
+/// Pairs with the same source become one example with several references, in order of appearance;
+/// equal ones count once.
 std::vector<ParallelExample> join_references(std::vector<ParallelExample> examples);
 
 /// Everything that turns a pair into an example: fixed after training began.
@@ -58,10 +61,14 @@ struct ParallelEncoder {
 
   ParallelExample encode(const std::string& source) const;
   ParallelExample encode(const std::string& source, const std::string& target) const;
+  /// With its links.
+  ParallelExample encode(const SentencePair& pair) const;
 
   /// Inputs "source" `[batch, length]` (a start, then the units), "source_lengths" `[batch]`; where
   /// all examples have a target also "target" `[batch, length]` (a start, then the units),
-  /// "target_lengths", and targets `[batch, length]` (the units, then the end; -100 at padding).
+  /// "target_lengths", and targets `[batch, length]` (the units, then the end; -100 at padding);
+  /// where there are links also "guide" `[batch, target length, source length]`, whose rows sum to
+  /// 1 or 0.
   Batch collate(const ParallelDataset& data, std::span<const int64_t> rows) const;
 };
 

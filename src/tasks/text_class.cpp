@@ -283,7 +283,6 @@ void TextClassTask::pretrain(const Dataset& train) {
   const torch::Tensor known = vectors.abs().sum(1, /*keepdim=*/true) > 0;
   const torch::Tensor scale =
       table.square().mean().sqrt() / vectors.masked_select(known).square().mean().sqrt();
-  vectors = vectors.repeat({1, model_->options().members});
   table.copy_(torch::where(known, vectors * scale, table));
 }
 
@@ -392,20 +391,15 @@ TaskOutput TextClassTask::forward(const Batch& batch, const ForwardRequest& requ
   TextClassifierOutput output =
       model_->forward_from_embeddings(embed(batch), input, {request, false});
   if (deep_only) output.logits = output.deep_logits;
-  if (model_->is_training() && model_->options().members > 1) {
-    // One set of scores per member, one after another: each has a loss of its own.
-    output.logits = (output.member_logits + (output.logits - output.deep_logits)).flatten(0, 1);
-  }
   return task_output(std::move(output));
 }
 
 torch::Tensor TextClassTask::loss(const TaskOutput& output, const Batch& batch,
                                   const LossOptions& options) const {
-  const int64_t members = output.scores.size(0) / batch.size;  // 1 unless in training
   const auto weights = batch.inputs.find("row_weights");
-  const torch::Tensor loss = classification_loss(
-      output.scores, batch.targets.repeat({members}), options,
-      weights == batch.inputs.end() ? torch::Tensor() : weights->second.repeat({members}));
+  const torch::Tensor loss =
+      classification_loss(output.scores, batch.targets, options,
+                          weights == batch.inputs.end() ? torch::Tensor() : weights->second);
   const auto evidence = batch.inputs.find("evidence");
   if (evidence == batch.inputs.end()) return loss;
   // Cross-entropy of the pooling weights with equal shares of the evidence (Mathew et al. 2021).

@@ -18,6 +18,14 @@ DataFormat format_of_name(const std::string& path) {
   return DataFormat::kAuto;
 }
 
+// Throws Error(kUsage) unless `holds`: `section`, which the user knows as `name`, breaks the rule
+// of `key`.
+void require(bool holds, const json& section, const std::string& name, const char* key,
+             const char* rule) {
+  if (holds) return;
+  throw usage_error(name + "." + key + " is " + section.at(key).dump() + "; it must be " + rule);
+}
+
 }  // namespace
 
 json text_class_defaults() {
@@ -45,8 +53,7 @@ json text_class_defaults() {
               {"min_count", 2},
               {"max_features", 0}}}}},
           {"model",
-           {{"members", 1},  // networks whose scores are averaged
-            {"embedding_dim", 64},
+           {{"embedding_dim", 64},
             {"hidden_size", 64},
             {"layers", 1},
             {"heads", 4},
@@ -145,7 +152,6 @@ TextClassifierOptions classifier_options(const json& config) {
   const auto flag = [&](const char* key) { return setting<bool>(config, "model", key); };
 
   TextClassifierOptions options;
-  options.members = whole("members");
   options.embedding_dim = whole("embedding_dim");
   options.hidden_size = whole("hidden_size");
   options.padding_index = kPaddingId;
@@ -208,29 +214,27 @@ double rationale_weight(const json& config) {
 
 FactoredLinearOptions factored_options(const json& config) {
   const json section = setting<json>(config, "model", "wide_factored");
-  const std::string origin = "text-class configuration (model.wide_factored)";
+  const std::string name = "model.wide_factored";
+  const std::string origin = "text-class configuration (" + name + ")";
   FactoredLinearOptions options;
   options.dim = config_value<int64_t>(section, "dim", origin);
   options.epochs = config_value<int64_t>(section, "epochs", origin);
   options.dropout = config_value<double>(section, "dropout", origin);
   options.learning_rate = config_value<double>(section, "learning_rate", origin);
   options.seed = static_cast<uint64_t>(setting<int64_t>(config, "train", "seed"));
-  const auto require = [&](bool holds, const char* key, const char* rule) {
-    if (holds) return;
-    throw usage_error(std::string("model.wide_factored.") + key + " is " + section.at(key).dump() +
-                      "; it must be " + rule);
-  };
-  require(options.dim >= 0, "dim", "0 (none) or more");
-  require(options.epochs >= 1, "epochs", "1 or more");
-  require(options.dropout >= 0 && options.dropout < 1, "dropout", "at least 0 and below 1");
-  require(options.learning_rate > 0 && options.learning_rate <= 10, "learning_rate",
+  require(options.dim >= 0, section, name, "dim", "0 (none) or more");
+  require(options.epochs >= 1, section, name, "epochs", "1 or more");
+  require(options.dropout >= 0 && options.dropout < 1, section, name, "dropout",
+          "at least 0 and below 1");
+  require(options.learning_rate > 0 && options.learning_rate <= 10, section, name, "learning_rate",
           "above 0 and at most 10");
   return options;
 }
 
 SkipGramOptions pretrain_options(const json& config) {
   const json section = setting<json>(config, "train", "pretrain");
-  const std::string origin = "text-class configuration (train.pretrain)";
+  const std::string name = "train.pretrain";
+  const std::string origin = "text-class configuration (" + name + ")";
   SkipGramOptions options;
   options.dim = setting<int64_t>(config, "model", "embedding_dim");
   options.epochs = config_value<int64_t>(section, "epochs", origin);
@@ -239,17 +243,13 @@ SkipGramOptions pretrain_options(const json& config) {
   options.learning_rate = config_value<double>(section, "learning_rate", origin);
   options.subsample = config_value<double>(section, "subsample", origin);
   options.seed = static_cast<uint64_t>(setting<int64_t>(config, "train", "seed"));
-  const auto require = [&](bool holds, const char* key, const char* rule) {
-    if (holds) return;
-    throw usage_error(std::string("train.pretrain.") + key + " is " + section.at(key).dump() +
-                      "; it must be " + rule);
-  };
-  require(options.epochs >= 0, "epochs", "0 (no pre-training) or more");
-  require(options.window >= 1, "window", "1 or more");
-  require(options.negatives >= 1, "negatives", "1 or more");
-  require(options.learning_rate > 0 && options.learning_rate <= 1, "learning_rate",
+  require(options.epochs >= 0, section, name, "epochs", "0 (no pre-training) or more");
+  require(options.window >= 1, section, name, "window", "1 or more");
+  require(options.negatives >= 1, section, name, "negatives", "1 or more");
+  require(options.learning_rate > 0 && options.learning_rate <= 1, section, name, "learning_rate",
           "above 0 and at most 1");
-  require(options.subsample >= 0 && options.subsample <= 1, "subsample", "from 0 (off) to 1");
+  require(options.subsample >= 0 && options.subsample <= 1, section, name, "subsample",
+          "from 0 (off) to 1");
   return options;
 }
 

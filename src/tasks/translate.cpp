@@ -109,7 +109,7 @@ std::shared_ptr<Dataset> TranslateTask::prepare(const json& config,
   examples.reserve(all.size());
   int64_t too_long = 0;
   for (const SentencePair& pair : all) {
-    ParallelExample example = encoder_.encode(pair.source, pair.target);
+    ParallelExample example = encoder_.encode(pair);
     const bool whole = example.left_out == 0 &&
                        static_cast<int64_t>(example.target_units.ids.size()) < encoder_.max_length;
     // A translation of half a sentence would be learnt as that of the whole.
@@ -131,12 +131,23 @@ std::shared_ptr<Dataset> TranslateTask::prepare(const json& config,
 
 void TranslateTask::build_model() {
   const auto kind = setting<std::string>(config_, "model", "kind");
+  if (kind == "recurrent") {
+    RecurrentOptions options = recurrent_options(config_);
+    options.vocab_size = encoder_.tokenizer->vocab_size();
+    model_ = std::make_shared<RecurrentEncoderDecoderImpl>(options);
+    return;
+  }
   if (kind != "transformer") {
-    throw usage_error("model.kind is \"" + kind + "\"; it must be \"transformer\"");
+    throw usage_error("model.kind is \"" + kind +
+                      "\"; it must be \"transformer\" or \"recurrent\"");
   }
   EncoderDecoderOptions options = encoder_decoder_options(config_);
   options.vocab_size = encoder_.tokenizer->vocab_size();
   model_ = std::make_shared<EncoderDecoderImpl>(options);
+  // A layer that does not exist is better found before training.
+  if (setting<double>(config_, "model", "guided_alignment") > 0) {
+    cross_layer(setting<int64_t>(config_, "model", "guided_layer"));
+  }
 }
 
 json TranslateTask::state() const { return {{"tokenize", bleu_tokenizer_}}; }
@@ -233,6 +244,12 @@ TaskOutput TranslateTask::forward_from_embeddings(const torch::Tensor& embedding
   call.memory = encoded.hidden;
   call.lengths = batch.inputs.at("target_lengths");
   call.request = request;
+  const auto guided = setting<double>(config_, "model", "guided_alignment");
+  if (guided > 0 && model_->is_training() && batch.inputs.count("guide") > 0) {
+    call.request.trace = {};
+    call.request.trace.layers = {cross_layer(setting<int64_t>(config_, "model", "guided_layer"))};
+    call.request.trace.statistics.weights = true;
+  }
   DecoderOutput decoded = model_->decode(batch.inputs.at("target"), call);
   TaskOutput output;
   output.hidden = decoded.hidden;
@@ -255,8 +272,18 @@ torch::Tensor TranslateTask::loss(const TaskOutput& output, const Batch& batch,
   if (model_->is_training() && setting<bool>(config_, "model", "mixed_precision")) {
     hidden = hidden.to(torch::kBFloat16);
   }
-  return linear_cross_entropy(hidden, model_->output_weight(), model_->output_bias(),
-                              batch.targets.flatten(), loss_options);
+  const torch::Tensor loss =
+      linear_cross_entropy(hidden, model_->output_weight(), model_->output_bias(),
+                           batch.targets.flatten(), loss_options);
+  const auto guide = batch.inputs.find("guide");
+  const auto weight = setting<double>(config_, "model", "guided_alignment");
+  if (!model_->is_training() || weight == 0 || guide == batch.inputs.end()) return loss;
+  // Cross-entropy of the heads' mean and the links (Chen et al. 2016; Garg et al. 2019).
+  const LayerTrace* trace =
+      output.trace.find(cross_layer(setting<int64_t>(config_, "model", "guided_layer")));
+  const torch::Tensor attention = trace->weights.mean(1).to(torch::kFloat);
+  const torch::Tensor linked = guide->second.sum().clamp_min(1);
+  return loss - weight * (guide->second * (attention + 1e-6).log()).sum() / linked;
 }
 
 torch::Tensor TranslateTask::gold_log_probabilities(const TaskOutput& output,
@@ -480,8 +507,7 @@ Target TranslateTask::find_target(const Dataset& data, int64_t row, const TaskOu
   const ParallelExample& example = pairs(data).example(row);
   if (units.empty()) throw usage_error("the output is empty: there is nothing to explain");
   const auto at = [&](size_t place) {
-    return Target{encoder_.tokenizer->token_text(example.target_units.ids[place]),
-                  static_cast<int64_t>(place)};
+    return output_target(data, row, static_cast<int64_t>(place));
   };
   if (name.empty()) return at(0);
   size_t number = 0;
@@ -507,6 +533,12 @@ Target TranslateTask::find_target(const Dataset& data, int64_t row, const TaskOu
     }
   }
   throw usage_error("target \"" + printable(name, 60) + "\" is not in the output; it has: " + list);
+}
+
+Target TranslateTask::output_target(const Dataset& data, int64_t row, int64_t unit) const {
+  translate_missing(pairs(data), {&row, 1});
+  const auto& ids = pairs(data).example(row).target_units.ids;
+  return {encoder_.tokenizer->token_text(ids.at(static_cast<size_t>(unit))), unit};
 }
 
 int64_t TranslateTask::token_id(const Target& target) const {

@@ -58,6 +58,7 @@ class TranslateTask : public SequenceTask {
                                          const Target& target) const override;
   torch::Tensor target_readout(const TaskOutput& output, const Target& target) const override;
   std::vector<Unit> output_units(const Dataset& data, int64_t row) const override;
+  Target output_target(const Dataset& data, int64_t row, int64_t unit) const;
   torch::Tensor embed(const Batch& batch) override;
   TaskOutput forward_from_embeddings(const torch::Tensor& embeddings, const Batch& batch,
                                      const ForwardRequest& request) override;
@@ -81,6 +82,7 @@ class TranslateTask : public SequenceTask {
 
  private:
   void build_model();
+  int64_t cross_layer(int64_t block) const;
   void translate_missing(const ParallelDataset& data, std::span<const int64_t> rows) const;
   int64_t token_id(const Target& target) const;
   Encoding encoding_of(const std::vector<int64_t>& ids, const std::string& text) const;

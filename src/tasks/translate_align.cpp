@@ -75,6 +75,22 @@ torch::Tensor TranslateTask::attention_norms(const torch::Tensor& weights,
   return torch::stack(rows, 1);
 }
 
+// The cross-attention of a decoder block as traces number it; -1: of the last but one.
+int64_t TranslateTask::cross_layer(int64_t block) const {
+  const auto* transformer = dynamic_cast<const EncoderDecoderImpl*>(model_.get());
+  if (transformer == nullptr || transformer->options().cross != CrossKind::kAttention) {
+    throw usage_error(
+        "this model has no cross-attention to align by; use the method \"occlusion\"");
+  }
+  const int64_t blocks = transformer->options().resolved_decoder_layers();
+  if (block < 0) block = std::max<int64_t>(0, blocks - 2);
+  if (block >= blocks) {
+    throw usage_error("decoder layer " + std::to_string(block) + " cannot align: there are " +
+                      std::to_string(blocks) + ", counted from 0");
+  }
+  return transformer->options().encoder.layers + 2 * block + 1;
+}
+
 torch::Tensor TranslateTask::occlusion_alignment(const ParallelDataset& data, int64_t row) {
   const ParallelExample& example = data.example(row);
   const size_t units = example.source_units.ids.size();
@@ -108,18 +124,9 @@ std::vector<torch::Tensor> TranslateTask::unit_alignments(const ParallelDataset&
     }
     return scores;
   }
-  const auto* transformer = dynamic_cast<const EncoderDecoderImpl*>(model_.get());
-  if (transformer == nullptr || transformer->options().cross != CrossKind::kAttention) {
-    throw usage_error(
-        "this model has no cross-attention to align by; use the method \"occlusion\"");
-  }
-  const int64_t blocks = transformer->options().resolved_decoder_layers();
-  const int64_t block = options.layer >= 0 ? options.layer : std::max<int64_t>(0, blocks - 2);
-  if (block >= blocks) {
-    throw usage_error("decoder layer " + std::to_string(block) + " cannot align: there are " +
-                      std::to_string(blocks) + ", counted from 0");
-  }
-  const int64_t layer = transformer->options().encoder.layers + 2 * block + 1;
+  const int64_t layer = cross_layer(options.layer);
+  const auto& transformer = dynamic_cast<const EncoderDecoderImpl&>(*model_);
+  const int64_t block = (layer - transformer.options().encoder.layers) / 2;
   TraceRequest request;
   request.layers = {layer};
   request.statistics.weights = true;

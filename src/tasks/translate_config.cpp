@@ -18,9 +18,10 @@ T setting(const json& config, const char* section, const char* key) {
 
 json translate_defaults() {
   return {{"data",
-           {{"format", "auto"},     // "tsv", "jsonl"; a path "SOURCE,TARGET" is two files
-            {"source_column", ""},  // number from 1 in TSV, key in JSONL; empty: found
-            {"target_column", ""}}},
+           {{"format", "auto"},      // "tsv", "jsonl"; a path "SOURCE,TARGET" is two files
+            {"source_column", ""},   // number from 1 in TSV, key in JSONL; empty: found
+            {"target_column", ""},   //
+            {"links_column", ""}}},  // word links i-j from 0, for model.guided_alignment
           {"text",
            {{"units", "subword"},      // as TokenizerKind; one vocabulary for both languages
             {"normalise", false},      // NFKC; would change the marks of Chinese
@@ -30,7 +31,7 @@ json translate_defaults() {
             {"max_length", 256},       // units of either side; longer training pairs are left out
             {"tokenize", "auto"}}},    // for BLEU: "13a", "zh" or "char"; auto: by the targets
           {"model",
-           {{"kind", "transformer"},
+           {{"kind", "transformer"},  // or "recurrent": a GRU without attention, for comparison
             {"hidden_size", 128},
             {"layers", 4},          // of the encoder
             {"decoder_layers", 0},  // 0: as many
@@ -46,6 +47,8 @@ json translate_defaults() {
             {"distinct_blocks", 0},  // decoder blocks with parameters of their own; 0: all
             {"shared_embeddings", true},
             {"tied_output", true},
+            {"guided_alignment", 0.0},  // weight of a loss that draws cross-attention to the links
+            {"guided_layer", -1},       // in this decoder layer, from 0; -1: the last but one
             {"embedding_dropout", 0.3},
             {"attention_dropout", 0.0},
             {"dropout", 0.3},
@@ -81,6 +84,7 @@ ParallelOptions parallel_options(const json& config, bool require_targets) {
   }
   options.source_column = setting<std::string>(config, "data", "source_column");
   options.target_column = setting<std::string>(config, "data", "target_column");
+  if (require_targets) options.links_column = setting<std::string>(config, "data", "links_column");
   options.require_targets = require_targets;
   return options;
 }
@@ -125,6 +129,16 @@ EncoderDecoderOptions encoder_decoder_options(const json& config) {
   options.shared_embeddings = flag("shared_embeddings");
   options.tied_output = flag("tied_output");
   options.embedding_dropout = number("embedding_dropout");
+  return options;
+}
+
+RecurrentOptions recurrent_options(const json& config) {
+  RecurrentOptions options;
+  options.padding_index = kPaddingId;
+  options.hidden = setting<int64_t>(config, "model", "hidden_size");
+  options.layers = setting<int64_t>(config, "model", "layers");
+  options.dropout = setting<double>(config, "model", "dropout");
+  options.embedding_dropout = setting<double>(config, "model", "embedding_dropout");
   return options;
 }
 

@@ -9,6 +9,7 @@
 #include "attend/data/parallel.h"
 #include "attend/data/tokenizer.h"
 #include "attend/nn/encoder_decoder.h"
+#include "attend/nn/recurrent_encoder_decoder.h"
 #include "attend/tasks/config.h"
 #include "attend/tasks/search.h"
 
@@ -25,6 +26,9 @@ TokenizerOptions translate_tokenizer_options(const nlohmann::json& config);
 
 /// Without the size of the vocabulary.
 EncoderDecoderOptions encoder_decoder_options(const nlohmann::json& config);
+
+/// Of the peer without attention; without the size of the vocabulary.
+RecurrentOptions recurrent_options(const nlohmann::json& config);
 
 /// Without lengths.
 SearchOptions decode_options(const nlohmann::json& config);

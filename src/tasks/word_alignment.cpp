@@ -2,6 +2,7 @@
 #include "word_alignment.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "attend/data/unicode.h"
 
@@ -13,7 +14,57 @@ bool is_han_byte(char c) {
   return byte >= 0xE3 && byte <= 0xE9;  // first byte of U+3000 to U+9FFF
 }
 
-// The word that each unit belongs to, or -1: words and units are in order.
+class AlignmentMetrics : public Metrics {
+ public:
+  AlignmentMetrics(const std::vector<std::vector<WordLink>>& links,
+                   const std::vector<GoldLinks>& gold) {
+    const auto has = [](const std::vector<WordLink>& list, const WordLink& link) {
+      return std::find(list.begin(), list.end(), link) != list.end();
+    };
+    for (size_t i = 0; i < links.size(); ++i) {
+      Counts counts;
+      for (const WordLink& link : links[i]) {
+        const bool sure = has(gold[i].sure, link);
+        counts.found_sure += sure;
+        counts.found_possible += sure || has(gold[i].possible, link);
+      }
+      counts.found = static_cast<double>(links[i].size());
+      counts.sure = static_cast<double>(gold[i].sure.size());
+      counts_.push_back(counts);
+    }
+  }
+
+  void add(const TaskOutput&, const Batch&) override {}
+  int64_t examples() const override { return static_cast<int64_t>(counts_.size()); }
+  nlohmann::json details() const override { return nlohmann::json::object(); }
+
+  std::map<std::string, double> compute(std::span<const int64_t> sample) const override {
+    Counts sum;
+    for (const int64_t index : sample) {
+      const Counts& one = counts_[static_cast<size_t>(index)];
+      sum.found_sure += one.found_sure;
+      sum.found_possible += one.found_possible;
+      sum.found += one.found;
+      sum.sure += one.sure;
+    }
+    const auto share = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
+    return {{"aer", 1 - share(sum.found_sure + sum.found_possible, sum.found + sum.sure)},
+            {"precision", share(sum.found_possible, sum.found)},
+            {"recall", share(sum.found_sure, sum.sure)}};
+  }
+
+ private:
+  struct Counts {
+    double found_sure = 0;
+    double found_possible = 0;
+    double found = 0;
+    double sure = 0;
+  };
+  std::vector<Counts> counts_;
+};
+
+}  // namespace
+
 std::vector<int64_t> word_of_units(std::span<const Span> units, std::span<const Span> words) {
   std::vector<int64_t> result;
   for (const Span& unit : units) {
@@ -25,17 +76,19 @@ std::vector<int64_t> word_of_units(std::span<const Span> units, std::span<const 
   return result;
 }
 
-}  // namespace
-
-std::vector<Span> alignment_words(const std::string& text) {
+std::vector<Span> white_space_words(const std::string& text) {
   std::vector<Span> words;
   for (size_t at = 0; at < text.size();) {
     const size_t begin = text.find_first_not_of(" \t\n", at);
     if (begin == std::string::npos) break;
-    const size_t end = std::min(text.find_first_of(" \t\n", begin), text.size());
-    words.push_back({static_cast<int64_t>(begin), static_cast<int64_t>(end)});
-    at = end;
+    at = std::min(text.find_first_of(" \t\n", begin), text.size());
+    words.push_back({static_cast<int64_t>(begin), static_cast<int64_t>(at)});
   }
+  return words;
+}
+
+std::vector<Span> alignment_words(const std::string& text) {
+  std::vector<Span> words = white_space_words(text);
   // A text that is cut into words already stays as it is.
   const bool unsegmented = words.size() <= 1 && std::any_of(text.begin(), text.end(), is_han_byte);
   return unsegmented ? mixed_spans(text) : words;
@@ -79,29 +132,9 @@ std::vector<WordLink> word_links(const torch::Tensor& scores, std::span<const Sp
   return links;
 }
 
-AlignmentError alignment_error(const std::vector<std::vector<WordLink>>& links,
-                               const std::vector<GoldLinks>& gold) {
-  int64_t both_sure = 0, both_possible = 0, found = 0, sure = 0;
-  for (size_t i = 0; i < links.size(); ++i) {
-    const auto has = [](const std::vector<WordLink>& list, const WordLink& link) {
-      return std::find(list.begin(), list.end(), link) != list.end();
-    };
-    for (const WordLink& link : links[i]) {
-      const bool is_sure = has(gold[i].sure, link);
-      both_sure += is_sure;
-      both_possible += is_sure || has(gold[i].possible, link);
-    }
-    found += static_cast<int64_t>(links[i].size());
-    sure += static_cast<int64_t>(gold[i].sure.size());
-  }
-  AlignmentError error;
-  if (found > 0) error.precision = static_cast<double>(both_possible) / static_cast<double>(found);
-  if (sure > 0) error.recall = static_cast<double>(both_sure) / static_cast<double>(sure);
-  if (found + sure > 0) {
-    error.rate =
-        1 - static_cast<double>(both_sure + both_possible) / static_cast<double>(found + sure);
-  }
-  return error;
+std::unique_ptr<Metrics> new_alignment_metrics(const std::vector<std::vector<WordLink>>& links,
+                                               const std::vector<GoldLinks>& gold) {
+  return std::make_unique<AlignmentMetrics>(links, gold);
 }
 
 }  // namespace attend

@@ -17,6 +17,12 @@
 
 namespace attend {
 
+/// What white space sets apart.
+std::vector<Span> white_space_words(const std::string& text);
+
+/// The word that each unit belongs to, or -1; both in order.
+std::vector<int64_t> word_of_units(std::span<const Span> units, std::span<const Span> words);
+
 /// The words of a sentence: what white space sets apart, and in stretches of Chinese, which has
 /// none, every character.
 std::vector<Span> alignment_words(const std::string& text);

@@ -104,6 +104,25 @@ TEST_F(Parallel, SaysWhichLineIsWrong) {
   EXPECT_NE(error_of("nowhere.tsv").find("nowhere.tsv"), std::string::npos);
 }
 
+TEST_F(Parallel, LinksAreReadAndChecked) {
+  ParallelOptions options;
+  options.links_column = "3";
+  const auto pairs = read_parallel(file("a.tsv", "a b\tx y z\t0-2 1-0\nc\td\n"), options).pairs;
+  EXPECT_EQ(pairs[0].links, (std::vector<std::pair<int64_t, int64_t>>{{0, 2}, {1, 0}}));
+  EXPECT_TRUE(pairs[1].links.empty());
+  EXPECT_EQ(error_of(file("b.tsv", "a b\tx\t2-0\n"), options),
+            "b.tsv:1: link \"2-0\" is not i-j with words of this line, counted from 0");
+
+  const std::string gold = file("gold.tsv", "a b\tx y z\t1-3 2p1\n");
+  const AlignedPair pair = read_aligned(gold)[0];
+  EXPECT_EQ(pair.sure, (std::vector<std::pair<int64_t, int64_t>>{{0, 2}}));
+  EXPECT_EQ(pair.possible, (std::vector<std::pair<int64_t, int64_t>>{{1, 0}}));
+  const AlignedPair swapped = read_aligned(gold, true)[0];
+  EXPECT_EQ(swapped.source.size(), 3u);
+  EXPECT_EQ(swapped.sure, (std::vector<std::pair<int64_t, int64_t>>{{2, 0}}));
+  EXPECT_THROW(read_aligned(file("c.tsv", "a\tb\t1-2\n")), Error);
+}
+
 TEST_F(Parallel, BlankLinesOfSourcesKeepTheirPlace) {
   EXPECT_EQ(read_source_lines(file("a", "one\n\n two \n")),
             (std::vector<std::string>{"one", "", " two "}));

@@ -2,6 +2,7 @@
 #include "attend/nn/encoder_decoder.h"
 
 #include "attend/nn/linear_cross_entropy.h"
+#include "attend/nn/recurrent_encoder_decoder.h"
 #include "testing.h"
 
 namespace attend {
@@ -69,6 +70,42 @@ TEST(EncoderDecoder, RefusesWhatDoesNotFit) {
   options = small();
   options.padding_index = 11;
   expect_usage_error([&] { EncoderDecoder model(options); }, {"padding_index 11", "vocabulary"});
+}
+
+TEST(RecurrentEncoderDecoder, StepsAndPaddingChangeNothing) {
+  torch::manual_seed(4);
+  RecurrentOptions options;
+  options.vocab_size = 11;
+  options.hidden = 8;
+  options.layers = 2;
+  RecurrentEncoderDecoder model(options);
+  model->to(torch::kDouble);
+  model->eval();
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor source = torch::tensor({{5, 6, 7, 0, 0}, {5, 5, 5, 5, 5}});
+  const torch::Tensor lengths = lengths_of({3, 5});
+  const torch::Tensor target = torch::tensor({{3, 8, 9}, {3, 9, 9}});
+  DecoderCall call;
+  call.memory = model->encode(model->embed_source(source), lengths, {}).hidden;
+  const torch::Tensor whole = model->output_scores(model->decode(target, call).hidden);
+
+  DecoderCall alone;
+  alone.memory =
+      model
+          ->encode(model->embed_source(source.narrow(0, 0, 1).narrow(1, 0, 3)), lengths_of({3}), {})
+          .hidden;
+  EXPECT_TRUE(close(model->output_scores(model->decode(target.narrow(0, 0, 1), alone).hidden),
+                    whole.narrow(0, 0, 1)));
+
+  DecoderState state;
+  call.state = &state;
+  model->decode(target.narrow(1, 0, 1), call);
+  model->decode(target.narrow(1, 1, 1), call);
+  state.reorder(torch::tensor({1, 0}));
+  call.memory = call.memory.flip(0);
+  const torch::Tensor last =
+      model->output_scores(model->decode(target.narrow(1, 2, 1).flip(0), call).hidden);
+  EXPECT_TRUE(close(last.flip(0), whole.narrow(1, 2, 1)));
 }
 
 torch::Tensor reference_loss(const torch::Tensor& hidden, const torch::Tensor& weight,

@@ -127,40 +127,6 @@ TEST(TextClassifier, EmbedThenForwardIsForward) {
   }
 }
 
-// Each member alone is a classifier of one member with its slice of the embeddings.
-TEST(TextClassifier, MembersAreClassifiersOfTheirOwn) {
-  for (const PoolingKind kind : kKinds) {
-    TextClassifierOptions options = small(kind);
-    auto single = make(options);
-    options.members = 3;
-    auto model = make(options);
-    const auto output = model->forward(input());
-    EXPECT_EQ(output.member_logits.sizes(), torch::IntArrayRef({3, 2, 3}));
-    EXPECT_TRUE(close(output.deep_logits, output.member_logits.mean(0)));
-    EXPECT_EQ(model->embed(input()).size(2), 3 * options.embedding_dim);
-    for (int64_t m = 0; m < 3; ++m) {
-      torch::NoGradGuard no_grad;
-      auto all = model->named_parameters();
-      for (auto& entry : single->named_parameters()) {
-        const std::string& name = entry.key();
-        const bool shared = name == "embedding.weight" || name == "ngram_deep.weight";
-        const bool wide = name.starts_with("ngram_wide") || name == "wide_scale";
-        const std::string prefix = m == 0 ? "" : "member_" + std::to_string(m) + "_";
-        entry.value().copy_(shared ? all[name].chunk(3, 1)[static_cast<size_t>(m)]
-                            : wide ? all[name]
-                                   : all[prefix + name]);
-      }
-      const auto alone = single->forward(input());
-      EXPECT_TRUE(close(output.member_logits[m], alone.deep_logits)) << m;
-      EXPECT_TRUE(close(output.logits - output.deep_logits, alone.logits - alone.deep_logits));
-      if (m == 0) EXPECT_TRUE(close(output.readout, alone.readout));
-    }
-    torch::NoGradGuard no_grad;
-    model->scale_parts(2, 1);
-    EXPECT_TRUE(close(model->forward(input()).member_logits, 2 * output.member_logits));
-  }
-}
-
 TEST(TextClassifier, GradientsReachEmbeddingsAndEveryParameter) {
   for (const PoolingKind kind : kKinds) {
     TextClassifierOptions options = small(kind);

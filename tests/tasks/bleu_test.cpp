@@ -65,7 +65,9 @@ TEST(Bleu, ThirteenASetsPunctuationApart) {
   EXPECT_EQ(words("Hello, world! (1,000.50 or 3-4) it's U.S. a-b/c"),
             "Hello , world ! ( 1,000.50 or 3 - 4 ) it's U . S . a-b / c");
   EXPECT_EQ(words("&quot;A&quot; &amp; B &lt;c&gt;"), "\" A \" & B < c >");
-  EXPECT_EQ(words("Größe: 5€.\xC2\xA0Ende"), "Größe : 5€ . Ende");
+  EXPECT_EQ(words("Größe: 5€.\xC2\xA0"
+                  "Ende"),
+            "Größe : 5€ . Ende");
   EXPECT_EQ(words("a.. ,b"), "a . . , b");
 }
 

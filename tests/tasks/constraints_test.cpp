@@ -30,8 +30,8 @@ std::shared_ptr<const RhymeTable> table() {
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> characters;
   for (const Span& span : character_spans(text)) {
-    characters.push_back(text.substr(static_cast<size_t>(span.begin),
-                                     static_cast<size_t>(span.end - span.begin)));
+    characters.push_back(
+        text.substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin)));
   }
   return characters;
 }
@@ -91,8 +91,8 @@ bool meets(const ConstraintOptions& options, const std::string& text) {
   for (size_t line = 0; line < lines.size(); ++line) {
     for (size_t i = 0; i < lines[line].size(); ++i, ++letter) {
       const bool last_line = line > 0 && line + 1 == lines.size();
-      const bool rhyming = !options.rhyme.empty() && i + 1 == lines[line].size() &&
-                           (line % 2 == 1 || last_line);
+      const bool rhyming =
+          !options.rhyme.empty() && i + 1 == lines[line].size() && (line % 2 == 1 || last_line);
       if (tone_allowed(letter) == kAnyTone && !rhyming) continue;
       std::set<int32_t> here;
       bool any = false;
@@ -109,7 +109,7 @@ bool meets(const ConstraintOptions& options, const std::string& text) {
   return true;
 }
 
-const std::vector<std::string> kTokens = {"",   "东", "风", "花", "长",
+const std::vector<std::string> kTokens = {"",   "东", "风", "花",   "长",
                                           "月", "，", "。", "月花", "东，"};
 
 // All texts of up to `longest` tokens that meet the options.
@@ -199,7 +199,7 @@ TEST(Constraints, MasksAreExactlyTheBeginningsOfAllPossibleTexts) {
 // never comes to a place with nothing allowed.
 TEST(Constraints, EverySampledTextMeetsThem) {
   Random random(5);
-  const std::vector<std::string> tokens = {"",   "东", "风", "花", "家",   "长",  "月",  "春",
+  const std::vector<std::string> tokens = {"",   "东", "风", "花", "家",   "长",   "月",    "春",
                                            "夏", "，", "。", "？", "春风", "月。", "花家东"};
   const auto some = [&](std::initializer_list<const char*> values) {
     return std::string(*(values.begin() + random.below(values.size())));

@@ -45,15 +45,15 @@ TEST(TextMeasures, SelfBleuIsBleuAgainstTheOthers) {
 
 TEST(TextMeasures, CopyingIsCaughtExactly) {
   const TextMeasures measures(Texts{"床前明月光，疑是地上霜。", "举头望明月，低头思故乡。"});
-  const auto values = measures.measure(Texts{"举头望明月，疑是地上霜。", "明月光照我，白雪一片天。"});
+  const auto values =
+      measures.measure(Texts{"举头望明月，疑是地上霜。", "明月光照我，白雪一片天。"});
   EXPECT_DOUBLE_EQ(values.at("copied_lines"), 2.0 / 4);
   EXPECT_DOUBLE_EQ(values.at("copied_5grams"), 2.0 / 4);
   // 举头望明月 behind the mark goes on otherwise in training; 明月光 then a break.
   EXPECT_DOUBLE_EQ(values.at("longest_copied_run"), 5);
   EXPECT_DOUBLE_EQ(values.at("copied_run"), (5.0 + 3) / 2);
   // A run goes on across a line break, but not from one training text into the next.
-  const auto whole =
-      measures.measure(Texts{"明月光，疑是地上霜。举头望明月，低头", "故乡。床前"});
+  const auto whole = measures.measure(Texts{"明月光，疑是地上霜。举头望明月，低头", "故乡。床前"});
   EXPECT_DOUBLE_EQ(whole.at("longest_copied_run"), 8);
   EXPECT_DOUBLE_EQ(whole.at("copied_run"), (8.0 + 2) / 2);
 }
@@ -79,9 +79,8 @@ TEST(TextMeasures, RepetitionAndForm) {
 
 TEST(TextMeasures, RhymesAndTonesByTheTable) {
   MeasureOptions options;
-  options.table = std::make_shared<RhymeTable>(
-      RhymeTable::parse("光\t阳\t平\n霜\t阳\t平\n乡\t阳\t平\n月\t月\t仄\n长\t阳\t平\n长\t养\t仄\n",
-                        "table"));
+  options.table = std::make_shared<RhymeTable>(RhymeTable::parse(
+      "光\t阳\t平\n霜\t阳\t平\n乡\t阳\t平\n月\t月\t仄\n长\t阳\t平\n长\t养\t仄\n", "table"));
   const TextMeasures measures(Texts{"无关"});
   const auto rhyme = [&](const char* text) {
     return measures.measure(Texts{text}, options).at("rhyme_rate");

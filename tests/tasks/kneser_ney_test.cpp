@@ -100,9 +100,9 @@ class SlowModel {
       kinds += c > 0;
       if (s == symbol) own = c;
     }
-    const double lower =
-        context.empty() ? 1.0 / static_cast<double>(vocabulary_ + 1)
-                        : recursive(Text(context.begin() + 1, context.end()), symbol);
+    const double lower = context.empty()
+                             ? 1.0 / static_cast<double>(vocabulary_ + 1)
+                             : recursive(Text(context.begin() + 1, context.end()), symbol);
     if (total == 0) return lower;
     return std::max(0.0, own - discount_) / total + discount_ * kinds / total * lower;
   }

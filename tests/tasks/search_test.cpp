@@ -227,7 +227,8 @@ TEST(Search, CutsLeaveTheLikeliestTokens) {
   options.top_k = 2;
   EXPECT_EQ(allowed(options), (std::vector<bool>{true, true, false, false}));
   options.top_k = 0;
-  const torch::Tensor flat = torch::softmax(logits / 5, 0).sort(0, /*descending=*/true).values();
+  const torch::Tensor flat =
+      std::get<0>(torch::softmax(logits / 5, 0).sort(0, /*descending=*/true));
   options.top_p = (flat[0] + flat[1]).item<double>() + 1e-3;
   EXPECT_EQ(allowed(options), (std::vector<bool>{true, true, true, false}));
   options.top_p = 1;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "../../src/tasks/classification.h"
 #include "../../src/tasks/text_dataset.h"
 #include "attend/base/error.h"
 #include "attend/base/random.h"
@@ -136,25 +135,6 @@ TEST_F(TextClass, ASecondLinearModelIsMixedIn) {
   both["model"]["wide_factored"]["dim"] = 8;
   prepare(both);
   EXPECT_LT(wide_loss(), one);
-}
-
-TEST_F(TextClass, EachMemberIsTrainedOnItsOwnLoss) {
-  prepare({{"model", {{"members", 3}, {"dropout", 0.0}, {"embedding_dropout", 0.0}}}});
-  const Batch batch = task_->collate(*data_, std::vector<int64_t>{0, 1, 2, 3});
-  auto* model = dynamic_cast<TextClassifierWithAttentionImpl*>(task_->model().get());
-  TextInput input;
-  input.tokens = batch.inputs.at("tokens");
-  input.lengths = batch.inputs.at("lengths");
-  double expected = 0;
-  for (const torch::Tensor& logits : model->forward(input, {}).member_logits.unbind(0)) {
-    expected += classification_loss(logits, batch.targets, {}).item<double>() / 3;
-  }
-  model->train();
-  const TaskOutput output = task_->forward(batch, {});
-  EXPECT_EQ(output.scores.size(0), 3 * 4);
-  EXPECT_NEAR(task_->loss(output, batch, {}).item<double>(), expected, 1e-5);
-  model->eval();
-  EXPECT_EQ(task_->forward(batch, {}).scores.size(0), 4);
 }
 
 TEST_F(TextClass, AdditiveContributionsAreExact) {

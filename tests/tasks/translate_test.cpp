@@ -55,7 +55,7 @@ json small_config(const json& changes = json::object()) {
 TrainOptions small_training(int64_t epochs) {
   TrainOptions options;
   options.epochs = epochs;
-  options.batch_size = 64;
+  options.batch_size = 32;
   options.learning_rate = 0.01;
   options.warmup = 0.1;
   options.weight_decay = 0;
@@ -113,6 +113,46 @@ TEST(Translate, TheMeanAloneCannotReverse) {
   const TemporaryFolder folder;
   const Trained model = trained(folder, true, 6, {{"model", {{"cross", "mean"}}}});
   EXPECT_LT(exact_share(model, 1), 0.9);
+}
+
+// Reversal with its links beside it: attention that is drawn to them finds the words.
+TEST(Translate, GuidedAttentionAligns) {
+  const auto with_links = [](const std::string& pairs) {
+    std::string text;
+    for (size_t at = 0; at < pairs.size();) {
+      const size_t end = pairs.find('\n', at);
+      const std::string line = pairs.substr(at, end - at);
+      const auto words = static_cast<int64_t>(line.find('\t') + 1) / 2;
+      std::string links;
+      for (int64_t i = 0; i < words; ++i) {
+        if (i > 0) links += ' ';
+        links += std::to_string(i) + "-";
+        links += std::to_string(words - 1 - i);
+      }
+      text += line + "\t" + links + "\n";
+      at = end + 1;
+    }
+    return text;
+  };
+  const auto error_of = [&](double weight) {
+    const TemporaryFolder folder;
+    torch::set_num_threads(1);
+    torch::manual_seed(1);
+    const auto task = make_task("translate");
+    const auto config = small_config(
+        {{"data", {{"links_column", "3"}}}, {"model", {{"guided_alignment", weight}}}});
+    const auto data =
+        task->prepare(config, {folder.write("train.tsv", with_links(letters(1500, 1, true)))});
+    const auto dev = task->read(folder.write("dev.tsv", with_links(letters(60, 2, true))), true);
+    train({*task, *data, *dev, small_training(4), folder.path(), false, nullptr});
+    const std::vector<WordPair> pairs{{{"a", "b", "c", "d"}, {"d", "c", "b", "a"}},
+                                      {{"e", "f", "g"}, {"g", "f", "e"}}};
+    const auto links = dynamic_cast<SequenceTask&>(*task).align(pairs, {});
+    const std::vector<GoldLinks> gold{{{{3, 0}, {2, 1}, {1, 2}, {0, 3}}, {}},
+                                      {{{2, 0}, {1, 1}, {0, 2}}, {}}};
+    return metric_values(*new_alignment_metrics(links, gold)).at("aer");
+  };
+  EXPECT_LE(error_of(0.5), 0.2);
 }
 
 class SmallTranslate : public ::testing::Test {
@@ -214,7 +254,7 @@ TEST_F(SmallTranslate, ARunFolderTranslatesTheSame) {
   const auto config = small_config();
   write_run(folder_ / "run", config, json::object(), *task_);
   save_tensors(folder_ / "run" / "model.safetensors", named_tensors(*task_->model()));
-  const Run run = load_run(folder_ / "run");
+  const attend::Run run = load_run(folder_ / "run");
   ProduceOptions options;
   options.search = sequences().default_search();
   const auto before = sequences().produce(*data_, options);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace attend {
@@ -21,6 +22,7 @@ struct ParallelOptions {
   ParallelFormat format = ParallelFormat::kAuto;
   std::string source_column;
   std::string target_column;
+  std::string links_column;  ///< word links as Moses writes them, i-j from 0; empty: none
   bool require_targets =
       true;  ///< false: a file of sources alone will do, and targets may be empty
 };
@@ -30,6 +32,8 @@ struct SentencePair {
   std::string source;
   std::string target;
   int64_t line = 0;  ///< from 1
+  /// Source and target words between spaces, from 0; if there is a column of links.
+  std::vector<std::pair<int64_t, int64_t>> links{};
 };
 
 struct ParallelText {
@@ -46,5 +50,18 @@ ParallelText read_parallel(const std::string& path, const ParallelOptions& optio
 /// The lines of `path`, as they are but for a final CR; blank lines are kept, since line i of an
 /// output belongs to line i of the input.
 std::vector<std::string> read_source_lines(const std::string& path);
+
+/// A sentence pair in words, with the links that a person made between them.
+struct AlignedPair {
+  std::vector<std::string> source;
+  std::vector<std::string> target;
+  std::vector<std::pair<int64_t, int64_t>> sure;      ///< source and target word, from 0
+  std::vector<std::pair<int64_t, int64_t>> possible;  ///< beside the sure ones
+};
+
+/// Reads source words<TAB>target words<TAB>links: words between spaces; links "3-4" (sure) or "3p4"
+/// (possible), counted from 1. `swapped`: the columns of source and target change places. Throws
+/// Error(kData) naming file and line.
+std::vector<AlignedPair> read_aligned(const std::string& path, bool swapped = false);
 
 }  // namespace attend

@@ -54,6 +54,9 @@ class DecoderState {
  public:
   int64_t length() const { return self_.empty() ? 0 : self_.front().length(); }
 
+  /// [layers, batch, hidden]: what a recurrent decoder keeps instead; undefined at first.
+  torch::Tensor recurrent;
+
   /// Keeps the sequences `rows` [new batch] int64, in that order; sequences that read the same
   /// memory stay neighbours.
   void reorder(const torch::Tensor& rows);

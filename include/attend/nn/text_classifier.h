@@ -4,8 +4,6 @@
 #include "attend/nn/torch.h"
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "attend/nn/encoder.h"
 #include "attend/nn/ngram_features.h"
@@ -31,10 +29,6 @@ struct TextClassifierOptions {
   double word_dropout = 0;
   /// Probability in [0, 1) on the pooled vector.
   double dropout = 0.1;
-  /// Networks whose logits are averaged, >= 1: each has an embedding, encoder, pooling and output
-  /// of its own, and they differ by their first weights and their dropout alone (deep ensembles,
-  /// Lakshminarayanan et al. 2017).
-  int64_t members = 1;
   /// Its `hidden` is set to hidden_size.
   EncoderOptions encoder{};
   /// Its `hidden` is set to hidden_size. kCls puts a learned vector before the first token.
@@ -79,11 +73,8 @@ struct TextClassifierRequest {
 struct TextClassifierOutput {
   torch::Tensor logits;       ///< [batch, output]
   torch::Tensor deep_logits;  ///< [batch, output], without the wide term
-  /// [members, batch, output], what deep_logits are the mean of. Each member is trained on its own
-  /// loss. All below is of the first member.
-  torch::Tensor member_logits;
-  torch::Tensor hidden;  ///< [batch, prepended + length, hidden], behind the encoder
-  torch::Tensor pooled;  ///< [batch, hidden], before dropout
+  torch::Tensor hidden;       ///< [batch, prepended + length, hidden], behind the encoder
+  torch::Tensor pooled;       ///< [batch, hidden], before dropout
   /// [batch, prepended + length], what the head reads of each position; see PoolingOutput.
   torch::Tensor readout;
   /// [batch, pooling heads, prepended + length]; attention pooling only.
@@ -98,9 +89,8 @@ struct TextClassifierOutput {
 };
 
 /// Embedding, encoder, pooling, linear output; beside it an optional linear model over n-grams.
-/// Parameters: embedding (all members side by side), projection, cls, encoder, pooling, output,
-/// ngram_wide, ngram_deep, wide_scale; those of further members begin with "member_1_" and so on.
-/// Buffer: wide_bias.
+/// Parameters: embedding, projection, cls, encoder, pooling, output, ngram_wide, ngram_deep,
+/// wide_scale. Buffer: wide_bias.
 class TextClassifierWithAttentionImpl : public torch::nn::Module {
  public:
   /// Throws Error (usage) when the options do not fit together.
@@ -115,8 +105,8 @@ class TextClassifierWithAttentionImpl : public torch::nn::Module {
   /// Tokens only, with the default request: [batch, length] -> logits [batch, output].
   torch::Tensor forward(const torch::Tensor& tokens, const torch::Tensor& lengths = {});
 
-  /// [batch, length, members * embedding_dim]: token embeddings plus the deep n-gram part, before
-  /// any dropout.
+  /// [batch, length, embedding_dim]: token embeddings plus the deep n-gram part, before any
+  /// dropout.
   torch::Tensor embed(const TextInput& input);
 
   /// The same as forward, from embeddings that the caller made (integrated gradients, Sundararajan
@@ -137,26 +127,18 @@ class TextClassifierWithAttentionImpl : public torch::nn::Module {
   const TextClassifierOptions& options() const { return options_; }
 
  private:
-  struct Member {
-    torch::nn::Linear projection{nullptr}, output{nullptr};
-    torch::Tensor cls;  // [hidden], kCls only
-    Encoder encoder{nullptr};
-    Pooling pooling{nullptr};
-  };
-
-  Member new_member(const std::string& prefix);
-  /// The output of one member: deep_logits and all that concerns its inside.
-  TextClassifierOutput read(Member& member, const torch::Tensor& embeddings, torch::Tensor lengths,
-                            const ForwardRequest& request);
   torch::Tensor drop(const torch::Tensor& embeddings);
   void add_wide(const TextInput& input, int64_t length, bool per_position,
                 TextClassifierOutput& output);
 
   TextClassifierOptions options_;
   torch::nn::Embedding embedding_{nullptr};
-  std::vector<Member> members_;
+  torch::nn::Linear projection_{nullptr}, output_{nullptr};
+  torch::Tensor cls_;         // [hidden], kCls only
   torch::Tensor wide_scale_;  // [1], with the wide term
   torch::Tensor wide_bias_;   // [output], a buffer, with the wide term
+  Encoder encoder_{nullptr};
+  Pooling pooling_{nullptr};
   NgramTable ngram_wide_{nullptr}, ngram_deep_{nullptr};
   torch::nn::Dropout embedding_dropout_{nullptr}, dropout_{nullptr};
 };

@@ -48,9 +48,9 @@ std::vector<int64_t> form_of(std::string_view text);
 
 /// Where a text under construction stands.
 struct ConstraintState {
-  int32_t cell = 0;     ///< next place
-  int32_t matcher = 0;  ///< how far words have been begun
-  uint32_t seen = 0;    ///< words that have occurred, as bits
+  int32_t cell = 0;          ///< next place
+  int32_t matcher = 0;       ///< how far words have been begun
+  uint32_t seen = 0;         ///< words that have occurred, as bits
   std::vector<bool> rhymes;  ///< classes that all rhymes so far have; empty without rhyme
 };
 

@@ -1,8 +1,8 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
-// Creativity measured, not claimed: how varied a set of texts is, how much of it was copied from the
-// training texts, and how well it keeps a form and a theme. A measure says little by itself: put
-// texts written by people, and those of an n-gram model, through the same measures.
+// Creativity measured, not claimed: how varied a set of texts is, how much of it was copied from
+// the training texts, and how well it keeps a form and a theme. A measure says little by itself:
+// put texts written by people, and those of an n-gram model, through the same measures.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,8 @@ class TextMeasures {
   /// form_rate: texts in the form of MeasureOptions.
   /// rhyme_rate: texts whose even lines (and the last) rhyme in one class of the table.
   /// tone_rate: with a pattern, units that follow it; without, lines whose 2nd, 4th and 6th tones
-  ///   alternate. Units that the table lacks are passed over, as are lines with one at those places.
+  ///   alternate. Units that the table lacks are passed over, as are lines with one at those
+  ///   places.
   /// theme_adherence: mean over units of the association with the nearest unit of the theme:
   ///   normalised pointwise mutual information (Bouma 2009) of standing in the same training text,
   ///   at least 0; 1 for a unit of the theme itself.
@@ -61,7 +62,7 @@ class TextMeasures {
   void add_copied(const std::vector<Lines>& texts, std::map<std::string, double>& values) const;
   double theme_adherence(const std::vector<Lines>& texts, const std::string& theme) const;
 
-  std::unordered_map<std::string, int32_t> numbers_;  // of units in training, from 1
+  std::unordered_map<std::string, int32_t> numbers_;         // of units in training, from 1
   mutable std::unordered_map<std::string, int32_t> unseen_;  // of others, behind them
   std::vector<std::vector<int32_t>> training_;               // distinct units of each text, sorted
   std::map<std::vector<int64_t>, int64_t> forms_;

@@ -70,7 +70,7 @@ class KneserNey {
   int32_t begin_symbol() const { return static_cast<int32_t>(options_.vocabulary) + 1; }
 
   KneserNeyOptions options_;
-  std::vector<Node> nodes_;                        // children of one node stand together, by symbol
+  std::vector<Node> nodes_;                       // children of one node stand together, by symbol
   std::vector<std::array<double, 3>> discounts_;  // by order
 };
 

@@ -45,16 +45,11 @@ struct GoldLinks {
   std::vector<WordLink> possible;  ///< beside the sure ones
 };
 
-/// Och and Ney 2003: with found links A, sure S, possible P (S among them),
-/// 1 - (|A & S| + |A & P|) / (|A| + |S|); precision |A & P| / |A|, recall |A & S| / |S|.
-struct AlignmentError {
-  double rate = 1;
-  double precision = 0;
-  double recall = 0;
-};
-
-AlignmentError alignment_error(const std::vector<std::vector<WordLink>>& links,
-                               const std::vector<GoldLinks>& gold);
+/// How well found links match what people linked: aer, precision, recall (Och and Ney 2003). With
+/// found links A, sure ones S and possible ones P (S among them), aer = 1 - (|A & S| + |A & P|) /
+/// (|A| + |S|), precision |A & P| / |A|, recall |A & S| / |S|.
+std::unique_ptr<Metrics> new_alignment_metrics(const std::vector<std::vector<WordLink>>& links,
+                                               const std::vector<GoldLinks>& gold);
 
 /// One text that a task produced.
 struct ProducedText {
