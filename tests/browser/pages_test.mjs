@@ -224,6 +224,7 @@ test('long input: totals, blocks and tiles', () => withPage('long', { hash: '#vi
   near(numberAfter(said, 'mass'), layer.pooled[layer.pooled_columns], 'pooled');
   await page.keyboard.press('Enter');
   assert.ok((await text(page, '#links')).includes('from units 64 to 127 on units 0 to 63'));
+  assert.ok((await text(page, '#links')).includes('--tile 0:64-127,0-63'));
   const shown = await page.$$eval('#links tbody tr', all => all.map(row => row.cells[0].textContent));
   for (const each of shown) {
     const at = Number(/\((\d+)\)$/.exec(each)[1]);
