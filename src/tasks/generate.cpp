@@ -325,21 +325,19 @@ int64_t GenerateTask::token_of(const std::string& label) const {
   return *found;
 }
 
+Target GenerateTask::output_target(const Dataset& data, int64_t row, int64_t unit) const {
+  const GenerateExample& example = texts(data).example(row);
+  std::vector<int64_t> ids = example.prompt_ids.ids;
+  if (layout_.prompts) ids.push_back(kSeparatorId);
+  ids.insert(ids.end(), example.text_ids.ids.begin(), example.text_ids.ids.end());
+  return {tokenizer_->token_text(ids.at(static_cast<size_t>(unit))), unit};
+}
+
 Target GenerateTask::find_target(const Dataset& data, int64_t row, const TaskOutput& output,
                                  const std::string& name) const {
   const std::vector<Unit> all = units(data, row);
-  const GenerateExample& example = texts(data).example(row);
   const auto behind = static_cast<int64_t>(all.size());
   if (name.empty()) return {predict(output, 1)[0][0].label, behind};
-  const auto at = [&](int64_t unit) {
-    const auto before =
-        layout_.prompts ? static_cast<int64_t>(example.prompt_ids.ids.size()) + 1 : 0;
-    const int64_t id =
-        unit < before
-            ? (unit + 1 < before ? example.prompt_ids.ids[static_cast<size_t>(unit)] : kSeparatorId)
-            : example.text_ids.ids[static_cast<size_t>(unit - before)];
-    return Target{tokenizer_->token_text(id), unit};
-  };
   if (name.size() > 1 && name[0] == '#') {
     int64_t unit = -1;
     const char* end = name.data() + name.size();
@@ -348,10 +346,10 @@ Target GenerateTask::find_target(const Dataset& data, int64_t row, const TaskOut
       throw usage_error("target " + printable(name) + ": units are numbered #0 to #" +
                         std::to_string(behind - 1));
     }
-    return at(unit);
+    return output_target(data, row, unit);
   }
   for (int64_t unit = behind - 1; unit >= 0; --unit) {
-    if (all[static_cast<size_t>(unit)].text == name) return at(unit);
+    if (all[static_cast<size_t>(unit)].text == name) return output_target(data, row, unit);
   }
   token_of(name);
   return {name, behind};

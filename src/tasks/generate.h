@@ -56,8 +56,8 @@ class GenerateTask : public Task, public TextGenerator {
   std::string unit_kind() const override;
   int64_t leading_positions() const override { return 1; }
 
-  /// Both kinds of removal leave the place empty: without it, all that follows would stand
-  /// elsewhere in its line.
+  /// The place stays, empty: without it, all that follows would stand elsewhere in its line.
+  std::vector<Removal> removals() const override { return {Removal::kMask}; }
   std::shared_ptr<Dataset> without_units(const Dataset& data, int64_t row,
                                          const std::vector<std::vector<bool>>& keep,
                                          Removal removal) const override;
@@ -73,6 +73,7 @@ class GenerateTask : public Task, public TextGenerator {
   std::vector<Unit> output_units(const Dataset& data, int64_t row) const override {
     return units(data, row);
   }
+  Target output_target(const Dataset& data, int64_t row, int64_t unit) const override;
   torch::Tensor embed(const Batch& batch) override;
   TaskOutput forward_from_embeddings(const torch::Tensor& embeddings, const Batch& batch,
                                      const ForwardRequest& request) override;

@@ -296,7 +296,7 @@ TEST(Generate, EarlierTokensExplainATargetAndLaterOnesDoNot) {
   // Without each unit in turn: only those before the target matter.
   std::vector<std::vector<bool>> keep(units.size(), std::vector<bool>(units.size(), true));
   for (size_t i = 0; i < units.size(); ++i) keep[i][i] = false;
-  const auto variants = setup.task.without_units(*data, 0, keep, Removal::kDelete);
+  const auto variants = setup.task.without_units(*data, 0, keep, Removal::kMask);
   std::vector<int64_t> rows(units.size());
   std::iota(rows.begin(), rows.end(), 0);
   const TaskOutput varied = setup.task.forward(setup.task.collate(*variants, rows), {});
