@@ -113,7 +113,7 @@ void SteeringFlags::add_to(CLI::App& verb) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->group(kGroup);
-  verb.add_option("--temperature", steering.temperature,
+  verb.add_option("--attention-temperature", steering.temperature,
                   "Scores of attention are divided by it: below 1 sharpens, above 1 flattens")
       ->group(kGroup);
   verb.add_flag("--uniform", steering.uniform, "Equal attention on every unit")->group(kGroup);

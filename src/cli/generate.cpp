@@ -32,8 +32,16 @@ Emphasis parse_emphasis(const std::string& text) {
   throw usage_error("--emphasize " + text + ": write WORD:FACTOR, as in 春风:2");
 }
 
-GenerateRequest complete(const GenerateFlags& flags, const SequenceFlags& sequence) {
+GenerateRequest complete(const GeneratorFlags& all) {
+  const auto& [flags, sequence, steering] = all;
+  if (!steering.mask_units.empty() || !steering.heads_off.empty() || steering.uniform ||
+      !steering.layers.empty() || !steering.heads.empty()) {
+    throw usage_error(
+        "a text that is being written is steered by --emphasize and --attention-temperature alone; "
+        "try the other steering flags with `attend explain`");
+  }
   GenerateRequest request = flags.request;
+  request.attention_temperature = steering.temperature;
   SearchOptions& search = request.search;
   search.sample = sequence.beam == 0;
   search.beam = std::max<int64_t>(1, sequence.beam);
@@ -50,7 +58,7 @@ GenerateRequest complete(const GenerateFlags& flags, const SequenceFlags& sequen
   if (!flags.rhyme_table.empty()) {
     request.constraints.table = std::make_shared<RhymeTable>(RhymeTable::read(flags.rhyme_table));
   }
-  for (const std::string& one : flags.emphasis) request.emphasis.push_back(parse_emphasis(one));
+  for (const std::string& one : steering.emphasize) request.emphasis.push_back(parse_emphasis(one));
   if (!flags.gap.empty()) {
     constexpr std::string_view kGap = "[MASK]";
     const size_t at = flags.gap.find(kGap);
@@ -178,10 +186,6 @@ void GenerateFlags::add_to(CLI::App& verb) {
   group->add_option("--tones", rules.tones, "平, 仄 or 中 for each character");
   group->add_option("--contain", rules.contain, "A word that must occur")->allow_extra_args(false);
   group->add_option("--rhyme-table", rhyme_table, "TSV: character, rhyme class, 平 or 仄");
-  group->add_option("--emphasize", emphasis, "WORD:FACTOR of the prompt to attend to more")
-      ->allow_extra_args(false);
-  group->add_option("--attention-temperature", request.attention_temperature,
-                    "Below 1 sharpens all attention, above 1 flattens it");
   group->add_flag("--stream", stream, "Print the first text as it is written");
   group->add_flag("--why", why, "What each token drew on");
   group->add_flag("--metrics", metrics, "Measures of the texts instead of the texts");
@@ -240,15 +244,16 @@ std::string sources_text(const GeneratedText& text) {
   return lines;
 }
 
-void run_generator(const Run& run, const GenerateFlags& flags, const SequenceFlags& sequence,
-                   const InputFlags& input, const OutputTarget& output) {
+void run_generator(const Run& run, const GeneratorFlags& all, const InputFlags& input,
+                   const OutputTarget& output) {
   const auto& [out, form] = output;
+  const GenerateFlags& flags = all.generate;
   auto* generator = dynamic_cast<TextGenerator*>(run.task.get());
   if (!generator) {
     throw usage_error(run.folder.string() + ": a " + run.task->name() +
                       " model does not write texts; leave out --prompt and the like");
   }
-  GenerateJob job{run, *generator, complete(flags, sequence), flags, inputs_of(input), out, form};
+  GenerateJob job{run, *generator, complete(all), flags, inputs_of(input), out, form};
   if (!job.inputs.empty() && !job.request.prompt.empty()) {
     throw usage_error("give the prompt once: as --prompt or as INPUT");
   }

@@ -18,7 +18,6 @@ struct GenerateFlags {
   std::string gap;  ///< --infill: a text with [MASK] in it
   std::string form;
   std::string rhyme_table;
-  std::vector<std::string> emphasis;
   int64_t max_length = 256;
   bool stream = false;
   bool why = false;
@@ -52,9 +51,16 @@ struct GenerateJob {
   OutputForm form = OutputForm::kHuman;
 };
 
-/// Writes, measures, or talks, as the flags say. Tokens are drawn unless `sequence` has a beam.
-void run_generator(const Run& run, const GenerateFlags& flags, const SequenceFlags& sequence,
-                   const InputFlags& input, const OutputTarget& output);
+/// The flags of `attend run` that a model which writes has a use for.
+struct GeneratorFlags {
+  const GenerateFlags& generate;
+  const SequenceFlags& sequence;
+  const Steering& steering;
+};
+
+/// Writes, measures, or talks, as the flags say. Tokens are drawn unless there is a beam.
+void run_generator(const Run& run, const GeneratorFlags& flags, const InputFlags& input,
+                   const OutputTarget& output);
 
 /// `--frontier`: quality against diversity over temperatures and steering.
 void write_frontier(const GenerateJob& job);

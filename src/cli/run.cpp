@@ -143,7 +143,8 @@ void run_verb(const RunFlags& flags) {
   const Run run = load_run(flags.run);
   const OutputForm form = flags.output.form();
   if (flags.generate.given() || dynamic_cast<TextGenerator*>(run.task.get()) != nullptr) {
-    return run_generator(run, flags.generate, flags.sequence, flags.input, {flags.out, form});
+    return run_generator(run, {flags.generate, flags.sequence, flags.steering.steering},
+                         flags.input, {flags.out, form});
   }
   if (auto* sequences = dynamic_cast<SequenceTask*>(run.task.get())) {
     return run_sequences(*sequences, flags.input, flags.sequence, form, flags.out);

@@ -39,8 +39,8 @@ std::string corpus() {
   return lines;
 }
 
-struct Setup {
-  explicit Setup(const json& settings = json::object()) {
+struct GenerateSetup {
+  explicit GenerateSetup(const json& settings = json::object()) {
     torch::manual_seed(3);
     torch::set_num_threads(1);
     config = merge_config(
@@ -83,7 +83,7 @@ std::vector<int64_t> row_of(const torch::Tensor& matrix, int64_t row, int64_t le
 }
 
 TEST(Generate, LearnsWhichTextBelongsToWhichTitle) {
-  Setup setup;
+  GenerateSetup setup;
   setup.train(120);
   for (const auto& [title, text] : kPoems) {
     GenerateRequest request;
@@ -120,11 +120,12 @@ TEST(Generate, LearnsWhichTextBelongsToWhichTitle) {
 }
 
 TEST(Generate, CachedDecodingScoresAsAFullForwardPass) {
-  Setup setup;
+  GenerateSetup setup;
   GenerateRequest request;
   request.prompt = "秋月";
   request.search.sample = true;
   request.search.max_length = {20};
+  request.search.min_length = 3;
   request.count = 5;
   for (const GeneratedText& one : setup.task.generate(request)) {
     const std::string line = json{{"title", "秋月"}, {"text", one.text}}.dump() + "\n";
@@ -151,7 +152,7 @@ TEST(Generate, CachedDecodingScoresAsAFullForwardPass) {
 }
 
 TEST(Generate, SequencesAreLaidOutAsDocumented) {
-  Setup setup;
+  GenerateSetup setup;
   setup.task.model()->eval();
   const Batch batch = setup.batch({0});
   const auto length = batch.inputs.at("lengths")[0].item<int64_t>();
@@ -166,7 +167,7 @@ TEST(Generate, SequencesAreLaidOutAsDocumented) {
 }
 
 TEST(Generate, GapsPutTogetherAreTheText) {
-  Setup setup({{"train", {{"infill_share", 1.0}, {"prompt_dropout", 0.5}}}});
+  GenerateSetup setup(json{{"train", {{"infill_share", 1.0}, {"prompt_dropout", 0.5}}}});
   setup.task.model()->eval();
   const Batch plain = setup.batch({0});
   const auto whole_length = plain.inputs.at("lengths")[0].item<int64_t>();
@@ -201,7 +202,7 @@ TEST(Generate, GapsPutTogetherAreTheText) {
 }
 
 TEST(Generate, TextsKeepToTheirConstraintsAndSeeds) {
-  Setup setup;  // untrained: nothing but the constraints shapes the text
+  GenerateSetup setup;  // untrained: nothing but the constraints shapes the text
   GenerateRequest request;
   request.search.sample = true;
   request.count = 6;
@@ -247,7 +248,7 @@ std::string refusal(GenerateTask& task, const GenerateRequest& request) {
 }
 
 TEST(Generate, WhatCannotBeDoneIsSaid) {
-  Setup setup;
+  GenerateSetup setup;
   GenerateRequest request;
   request.prompt = "春龘";
   EXPECT_THAT(refusal(setup.task, request), AllOf(HasSubstr("--prompt"), HasSubstr("\"龘\"")));
@@ -269,7 +270,7 @@ TEST(Generate, WhatCannotBeDoneIsSaid) {
 }
 
 TEST(Generate, EarlierTokensExplainATargetAndLaterOnesDoNot) {
-  Setup setup;
+  GenerateSetup setup;
   setup.task.model()->eval();
   torch::NoGradGuard no_grad;
   const auto data = setup.task.from_inputs({"春风\t花开鸟鸣，水"});
@@ -304,18 +305,19 @@ TEST(Generate, EarlierTokensExplainATargetAndLaterOnesDoNot) {
   for (size_t i = 0; i < units.size(); ++i) {
     const double change = std::abs(scores[static_cast<int64_t>(i)].item<double>() - before);
     if (i < 5) {
-      EXPECT_GT(change, 1e-6) << i;
+      EXPECT_GT(change, 1e-4) << i;
     } else {
-      EXPECT_LT(change, 1e-6) << i;
+      EXPECT_LT(change, 1e-5) << i;
     }
   }
 }
 
 TEST(Generate, AConversationKeepsItsContextInTheCache) {
-  Setup setup;
+  GenerateSetup setup;
   GenerateRequest request;
   request.search.sample = true;
   request.search.max_length = {6};
+  request.search.min_length = 3;
   const auto session = setup.task.session(request);
   std::string streamed;
   const auto first = session->turn("春风", [&](const std::string& piece) { streamed += piece; });
@@ -341,12 +343,12 @@ TEST(Generate, AConversationKeepsItsContextInTheCache) {
 }
 
 TEST(Generate, ARunFolderIsReadBackWithItsPeer) {
-  Setup setup;
+  GenerateSetup setup;
   setup.train(3);
   json config = setup.config;
   config["task"] = "generate";
   write_run(setup.folder / "run", config, json::object(), setup.task);
-  const Run run = load_run(setup.folder / "run");
+  const attend::Run run = load_run(setup.folder / "run");
   auto& generator = dynamic_cast<TextGenerator&>(*run.task);
   EXPECT_EQ(generator.training_texts().size(), 32u);
   EXPECT_TRUE(generator.takes_prompts());
@@ -367,7 +369,7 @@ TEST(Generate, ARunFolderIsReadBackWithItsPeer) {
 }
 
 TEST(Generate, LongTextsBecomePiecesAndNothingIsLost) {
-  Setup setup({{"text", {{"max_length", 16}}}});
+  GenerateSetup setup(json{{"text", {{"max_length", 16}}}});
   std::string text;
   for (int i = 0; i < 30; ++i) text += "花";
   const std::string path =
