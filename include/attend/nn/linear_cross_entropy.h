@@ -5,6 +5,9 @@
 
 namespace attend {
 
+/// A target that counts for nothing, such as that of padding.
+inline constexpr int64_t kNoTarget = -100;
+
 /// Options of linear_cross_entropy.
 struct LinearCrossEntropyOptions {
   /// In [0, 1): mass spread evenly over all outputs (Szegedy et al. 2016).
