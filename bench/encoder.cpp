@@ -20,8 +20,9 @@ using kernels::ElementType;
 constexpr double kOutputBound = 1e-5;
 constexpr double kGradientBound = 1e-4;
 constexpr double kBf16OutputBound = 5e-2;
+constexpr double kBf16GradientBound = 5e-2;
 
-Encoder make_encoder(double dropout) {
+Encoder make_encoder(double dropout, bool mixed_precision = false) {
   torch::manual_seed(0);
   EncoderOptions options;
   options.layers = kEncoderLayers;
@@ -31,6 +32,7 @@ Encoder make_encoder(double dropout) {
   options.dropout = dropout;
   options.attention.dropout = dropout;
   options.positions = PositionKind::kNone;
+  options.mixed_precision = mixed_precision;
   return Encoder(options);
 }
 
@@ -77,10 +79,11 @@ class EncoderRunner {
  public:
   EncoderRunner(const Options& options, Printer& printer) : options_(options), printer_(printer) {}
 
-  bool train(const EncoderInput& input, double dropout, int threads) {
-    const std::string name = training_name(dropout, input);
+  bool train(const EncoderInput& input, double dropout, ElementType products, int threads) {
+    const bool mixed = products == ElementType::kBFloat16;
+    const std::string name = training_name(dropout, input, mixed ? "mixed" : "f32");
     Encoder exact = make_encoder(0);
-    Encoder checked = make_encoder(0);
+    Encoder checked = make_encoder(0, mixed);
     exact->to(torch::kFloat64);
     const torch::Tensor data = make_input(input);
     const Gradients expected = run_both_ways(exact, checked_part(data).to(torch::kFloat64));
@@ -93,9 +96,11 @@ class EncoderRunner {
       error = std::max(
           error, (found.gradients[i].to(torch::kFloat64) - gradient).abs().max().item<double>());
     }
-    if (!within("a gradient", name, error / scale, kGradientBound)) return false;
+    if (!within("a gradient", name, error / scale, mixed ? kBf16GradientBound : kGradientBound)) {
+      return false;
+    }
 
-    Encoder encoder = make_encoder(dropout);
+    Encoder encoder = make_encoder(dropout, mixed);
     encoder->train();
     TrainOptions training;
     training.weight_decay = 0;
@@ -158,10 +163,10 @@ double encoder_forward_gflop(const EncoderInput& input) {
          1e9;
 }
 
-std::string training_name(double dropout, const EncoderInput& input) {
+std::string training_name(double dropout, const EncoderInput& input, const char* type) {
   std::string number = fmt::format("{}", dropout);
   if (number.find('.') == std::string::npos) number += ".0";
-  return "encoder_train_f32_drop" + number + "_" + input.name;
+  return fmt::format("encoder_train_{}_drop{}_{}", type, number, input.name);
 }
 
 void print_encoder_line(const std::string& name, int threads, double gflop, const Timing& timing,
@@ -190,7 +195,7 @@ int run_encoder_cases(const Options& options, Printer& printer) {
       at::set_num_threads(threads);
       place_threads(threads, options.pin);
       for (const double dropout : options.dropouts) {
-        wrong += !runner.train(input, dropout, threads);
+        for (const ElementType type : types) wrong += !runner.train(input, dropout, type, threads);
       }
       for (const ElementType type : types) wrong += !runner.infer(input, type, threads);
     }

@@ -11,6 +11,10 @@ packages=(
 )
 if [ "${1:-}" = test ]; then
   packages+=(libgtest-dev libgmock-dev python3)
+  # The pages in a browser, with Chinese. Node may be there from elsewhere (node 18 or newer).
+  packages+=(chromium fonts-wqy-microhei)
+  command -v node >/dev/null || packages+=(nodejs)
+  command -v npm >/dev/null || packages+=(npm)
 fi
 
 missing=()

@@ -57,7 +57,7 @@ def merge(lines):
 def limit_of(case, threads, limits):
     if case.startswith("decode"):
         return limits.get(("memory_read", threads))
-    if "_bf16_" in case:
+    if "_bf16_" in case or "_mixed_" in case:
         return limits.get(("dot_bf16", threads)) or limits.get(("fma_f32", threads))
     return limits.get(("fma_f32", threads))
 
@@ -74,8 +74,11 @@ def title(peer, way):
 def rows_of(cases, limits):
     for (name, threads), found in cases.items():
         ours = next((line for (peer, _), line in found.items() if peer == "attend"), None)
-        peers = sorted(((line["ms_min"], peer, way, line) for (peer, way), line in found.items() if peer != "attend"),
-                       key=lambda entry: entry[0])
+        # Mixed precision is compared with what a peer does quickest in any precision.
+        rivals = {(peer, f"{way} {kind}".strip()): line for kind in ("f32", "bf16") if "_mixed_" in name
+                  for (peer, way), line in cases.get((name.replace("_mixed_", f"_{kind}_"), threads), {}).items()}
+        peers = sorted(((line["ms_min"], peer, way, line) for (peer, way), line in (rivals or found).items()
+                        if peer != "attend"), key=lambda entry: entry[0])
         if ours is None and not name.startswith("trace_full-matrix"):
             continue
         yield name, threads, ours, peers, limit_of(name, threads, limits)

@@ -87,6 +87,7 @@ for ((round = 0; round < ${ROUNDS:-2}; ++round)); do
   run trace torch --what weights --dtype f32 --causal 0 --shapes 1x8x1024x64
   for dropout in 0.0 0.1; do
     run encoder encoder_torch --what train --dropout "$dropout"
+    run encoder encoder_torch --what train --dropout "$dropout" --cfg 64x32 --dtype bf16
   done
   run encoder encoder_torch --what infer
   run encoder encoder_torch --what infer --dtype bf16

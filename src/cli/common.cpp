@@ -46,8 +46,10 @@ std::vector<std::string> read_lines(const std::string& path) {
   ReaderOptions options;
   options.format = DataFormat::kPlain;
   options.require_labels = false;
-  std::vector<std::string> lines;
-  for (Row& row : read_rows(path, options).rows) lines.push_back(std::move(row.text));
+  ReadResult read = read_rows(path, options);
+  // Blank lines stay, so that the answer to line N is the Nth.
+  std::vector<std::string> lines(static_cast<size_t>(read.facts.lines));
+  for (Row& row : read.rows) lines[static_cast<size_t>(row.line - 1)] = std::move(row.text);
   return lines;
 }
 
@@ -94,6 +96,36 @@ void InputFlags::add_to(CLI::App& verb) {
   verb.add_option("--text", texts, "Text, even if it looks like a file name")
       ->allow_extra_args(false);
   verb.add_flag("--lines", lines, "Every line of a file is one text, without labels");
+}
+
+void SteeringFlags::add_to(CLI::App& verb) {
+  constexpr const char* kGroup = "Steering";
+  verb.add_option("--emphasize", steering.emphasize,
+                  "UNITS:FACTOR, such as \"word:2\" or 3-5:0.5: attention to them times FACTOR; 0 "
+                  "hides; may be repeated")
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  verb.add_option("--mask-units", steering.mask_units,
+                  "UNITS (text, or a range of numbers) to mask in the input; may be repeated")
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  verb.add_option("--heads-off", steering.heads_off, "LAYER.HEAD,...: heads that give zeros")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  verb.add_option("--attention-temperature", steering.temperature,
+                  "Scores of attention are divided by it: below 1 sharpens, above 1 flattens")
+      ->group(kGroup);
+  verb.add_flag("--uniform", steering.uniform, "Equal attention on every unit")->group(kGroup);
+  verb.add_option("--steer-layers", steering.layers,
+                  "Layers where emphasis, temperature and uniform act; all if absent")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  verb.add_option("--steer-heads", steering.heads, "Their heads; all if absent")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(kGroup);
 }
 
 void InputFlags::add_output_to(CLI::App& verb) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "attend/explain/steering.h"
 #include "attend/tasks/run_folder.h"
 
 namespace attend {
@@ -44,6 +45,13 @@ struct InputFlags {
   void add_to(CLI::App& verb);
   /// The flag --output, for verbs that show one input with its output.
   void add_output_to(CLI::App& verb);
+};
+
+/// The flags that act on a model's attention.
+struct SteeringFlags {
+  Steering steering;
+
+  void add_to(CLI::App& verb);
 };
 
 /// Examples with where they came from; typed inputs are examples of their own.

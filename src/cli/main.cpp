@@ -63,6 +63,8 @@ int main(int argc, char** argv) {
   attend::add_run_verb(app);
   attend::add_weights_verb(app);
   attend::add_explain_verb(app);
+  attend::add_score_verb(app);
+  attend::add_render_verb(app);
   attend::add_bench_verb(app);
   attend::add_doctor_verb(app);
   try {

@@ -66,4 +66,25 @@ void ProgressPrinter::finish() {
   line_open_ = false;
 }
 
+CountPrinter::CountPrinter(std::string what)
+    : what_(std::move(what)),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      last_(std::chrono::steady_clock::now()) {}
+
+void CountPrinter::show(int64_t done, int64_t total, double per_second, double seconds_left) {
+  const auto now = std::chrono::steady_clock::now();
+  if (std::chrono::duration<double>(now - last_).count() < (terminal_ ? 0.1 : 10)) return;
+  last_ = now;
+  const std::string line = fmt::format("{} {}/{}  {:.1f}/s  {} left", what_, done, total,
+                                       per_second, duration(seconds_left));
+  fmt::print(stderr, "{}{}{}", terminal_ ? "\r" : "", line, terminal_ ? "\x1b[K" : "\n");
+  std::fflush(stderr);
+  line_open_ = terminal_;
+}
+
+void CountPrinter::finish() {
+  if (line_open_) fmt::print(stderr, "\r\x1b[K");
+  line_open_ = false;
+}
+
 }  // namespace attend

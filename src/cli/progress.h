@@ -33,4 +33,22 @@ class ProgressPrinter {
   std::chrono::steady_clock::time_point last_;
 };
 
+/// Shows "scored 120/500  14.2/s  27s left" on standard error, since standard output is for the
+/// result: rewritten on a terminal, a plain line every ten seconds elsewhere.
+class CountPrinter {
+ public:
+  explicit CountPrinter(std::string what);
+
+  void show(int64_t done, int64_t total, double per_second, double seconds_left);
+
+  /// Leaves the cursor on a fresh line.
+  void finish();
+
+ private:
+  std::string what_;
+  bool terminal_;
+  bool line_open_ = false;
+  std::chrono::steady_clock::time_point last_;
+};
+
 }  // namespace attend

@@ -12,6 +12,7 @@
 #include "attend/report/text.h"
 #include "attend/train/evaluate.h"
 #include "common.h"
+#include "generate.h"
 #include "run_sequence.h"
 #include "verbs.h"
 
@@ -28,7 +29,9 @@ struct RunFlags {
   int64_t threads = 0;
   bool evidence = false;
   bool no_evidence = false;
+  SteeringFlags steering;
   OutputFlags output;
+  GenerateFlags generate;
   SequenceFlags sequence;
 };
 
@@ -37,6 +40,7 @@ struct Answer {
   Prediction prediction;
   std::optional<Span> evidence;
   std::string notice;
+  std::vector<Effect> effects;
 
   std::string evidence_text() const {
     if (!evidence) return "";
@@ -45,7 +49,18 @@ struct Answer {
   }
 };
 
-std::vector<Answer> answer(Task& task, const Dataset& data, int64_t top, bool with_evidence) {
+// Places are the model's own units of each input.
+std::vector<Effect> steered(Task& task, const Dataset& data, int64_t row, const Target& target,
+                            const Steering& steering) {
+  const auto units = task.units(data, row);
+  return effects(
+      task, data, row, target,
+      interventions(steering, data.input(row), units,
+                    single_groups(static_cast<int64_t>(units.size())), task.leading_positions()));
+}
+
+std::vector<Answer> answer(Task& task, const Dataset& data, int64_t top, bool with_evidence,
+                           const Steering& steering) {
   std::vector<Answer> answers(static_cast<size_t>(data.size()));
   for_each_batch(task, data, 128,
                  [&](const std::vector<int64_t>& rows, const Batch&, const TaskOutput& output) {
@@ -59,7 +74,9 @@ std::vector<Answer> answer(Task& task, const Dataset& data, int64_t top, bool wi
     Answer& one = answers[static_cast<size_t>(row)];
     one.input = data.input(row);
     one.notice = data.notice(row);
-    if (with_evidence) one.evidence = evidence_span(task, data, row, {one.prediction[0].label});
+    const Target target{one.prediction[0].label};
+    if (with_evidence) one.evidence = evidence_span(task, data, row, target);
+    if (!steering.empty()) one.effects = steered(task, data, row, target, steering);
   }
   return answers;
 }
@@ -79,6 +96,12 @@ std::string as_json(const Answer& one, bool with_evidence) {
         {"text", one.evidence_text()}, {"begin", one.evidence->begin}, {"end", one.evidence->end}};
   }
   if (!one.notice.empty()) line["notice"] = one.notice;
+  for (const Effect& effect : one.effects) {
+    line["effects"].push_back({{"edit", effect.edit},
+                               {"label", effect.after[0].label},
+                               {"probability", effect.after[0].probability},
+                               {"change", effect.change}});
+  }
   // A text that is not valid UTF-8 must not stop the other lines.
   return line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -88,7 +111,13 @@ std::string as_tsv(const Answer& one) {
   for (const OutputScore& output : one.prediction) {
     line += fmt::format("{}\t{:.6f}\t", tsv_escaped(output.label), output.probability);
   }
-  return line + tsv_escaped(one.evidence_text()) + "\t" + tsv_escaped(one.input) + "\n";
+  line += tsv_escaped(one.evidence_text()) + "\t" + tsv_escaped(one.input);
+  for (const Effect& effect : one.effects) {
+    line +=
+        fmt::format("\t{}\t{}\t{:.6f}\t{:+.6f}", tsv_escaped(effect.edit),
+                    tsv_escaped(effect.after[0].label), effect.after[0].probability, effect.change);
+  }
+  return line + "\n";
 }
 
 std::string for_person(const Answer& one) {
@@ -98,6 +127,11 @@ std::string for_person(const Answer& one) {
                         output.probability);
   }
   if (one.evidence) text += "because of: " + visible_text(one.evidence_text(), true) + "\n";
+  for (const Effect& effect : one.effects) {
+    text += fmt::format("with {}: {}  {:.3f}  ({} {:+.3f})\n", visible_text(effect.edit, true),
+                        visible_text(effect.after[0].label, true), effect.after[0].probability,
+                        visible_text(one.prediction[0].label, true), effect.change);
+  }
   if (!one.notice.empty()) text += "note: " + one.notice + "\n";
   return visible_text(one.input, true) + "\n" + text + "\n";
 }
@@ -108,6 +142,10 @@ void run_verb(const RunFlags& flags) {
   const InterruptGuard guard;
   const Run run = load_run(flags.run);
   const OutputForm form = flags.output.form();
+  if (flags.generate.given() || dynamic_cast<TextGenerator*>(run.task.get()) != nullptr) {
+    return run_generator(run, {flags.generate, flags.sequence, flags.steering.steering},
+                         flags.input, {flags.out, form});
+  }
   if (auto* sequences = dynamic_cast<SequenceTask*>(run.task.get())) {
     return run_sequences(*sequences, flags.input, flags.sequence, form, flags.out);
   }
@@ -119,7 +157,8 @@ void run_verb(const RunFlags& flags) {
   for (const InputSet& set : read_inputs(flags.input, *run.task)) {
     // Evidence costs a forward pass per unit, so for files it has to be asked for.
     const bool with_evidence = !flags.no_evidence && (flags.evidence || set.typed);
-    for (const Answer& one : answer(*run.task, *set.data, flags.top, with_evidence)) {
+    for (const Answer& one :
+         answer(*run.task, *set.data, flags.top, with_evidence, flags.steering.steering)) {
       text += form == OutputForm::kJson  ? as_json(one, with_evidence)
               : form == OutputForm::kTsv ? as_tsv(one)
                                          : for_person(one);
@@ -142,13 +181,15 @@ void add_run_verb(CLI::App& app) {
   verb->add_flag("--no-evidence", flags->no_evidence, "Also for typed inputs: leave it out")
       ->excludes(with);
   verb->add_option("-t,--threads", flags->threads, "0: all processors");
+  flags->steering.add_to(*verb);
   flags->output.add_to(*verb);
+  flags->generate.add_to(*verb);
   flags->sequence.add_to(*verb);
   verb->footer(
-      "TSV columns: label, probability (-k pairs of them), evidence, input. Tasks that write "
-      "texts: "
-      "one text per line and input, then score and log probability, alignment if asked for. JSON: "
-      "one object per line.");
+      "TSV columns: label, probability (-k pairs of them), evidence, input; then for each change "
+      "that a steering flag asks for: its name, the new label and its probability, the change of "
+      "the old label's. Tasks that write texts: the text, then what was asked for; of --task "
+      "generate: text, log probability, prompt. JSON: one object per line.");
   verb->callback([flags] { run_verb(*flags); });
 }
 

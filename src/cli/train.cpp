@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "attend/base/error.h"
 #include "attend/base/file.h"
 #include "attend/base/interrupt.h"
 #include "attend/base/random.h"
+#include "attend/explain/choice.h"
 #include "attend/nn/weights.h"
 #include "attend/tasks/config.h"
 #include "attend/train/evaluate.h"
@@ -22,6 +24,9 @@ namespace attend {
 namespace {
 
 using nlohmann::json;
+
+// About as many positions as a few seconds of two cores.
+constexpr int64_t kChoicePositions = 3'000'000;
 
 struct TrainFlags {
   std::string task;
@@ -35,6 +40,7 @@ struct TrainFlags {
   int64_t threads = -1;
   bool resume = false;
   bool force = false;
+  bool no_choose = false;
   bool quiet = false;
 
   bool gives_settings() const {
@@ -140,6 +146,32 @@ void announce(const Task& task, const json& config, const Examples& examples) {
   std::fflush(stdout);
 }
 
+// Which explanation suits this model, where that is a matter of seconds.
+std::optional<MethodChoice> choose_explanation(Task& task, const Dataset& dev, int64_t seed) {
+  ScoreOptions options;
+  options.limit = affordable_examples(dev, kChoicePositions);
+  if (options.limit == 0) return std::nullopt;
+  options.metrics = {"faithfulness"};
+  options.seed = static_cast<uint64_t>(seed);
+  options.faithfulness.removal = task.removals().front();
+  options.faithfulness.random_orders = 5;  // nobody looks at the band
+  try {
+    const ScoreTable table = score_methods(task, dev, options);
+    if (table.interrupted) return std::nullopt;
+    return choose_method(table, options.faithfulness.removal, dev.description());
+  } catch (const Error&) {
+    return std::nullopt;  // inputs of a single unit: nothing to explain, but a model all the same
+  }
+}
+
+// Before the first step there is nothing to keep.
+void stop_if_interrupted() {
+  if (!interrupted()) return;
+  throw Error(ExitCode::kInterrupted,
+              "interrupted before the first step, which leaves nothing behind; give the same "
+              "command again");
+}
+
 void train_verb(const TrainFlags& flags) {
   const std::filesystem::path folder = flags.run;
   const bool exists = is_run_folder(folder);
@@ -185,8 +217,10 @@ void train_verb(const TrainFlags& flags) {
                      ": the training data changed since the checkpoint; restore it or start over "
                      "with --force");
   }
+  stop_if_interrupted();
   if (!flags.quiet) announce(*task, config, examples);
   task->before_training(*examples.train, *examples.dev);
+  stop_if_interrupted();
   if (!flags.resume) {
     // A forced run replaces the old one as soon as the new one is known to be able to start.
     if (flags.force) std::filesystem::remove_all(folder);
@@ -212,6 +246,11 @@ void train_verb(const TrainFlags& flags) {
   info["metrics"] = metrics;
   info["best_step"] = result.best_step;
   info["seconds"] = result.seconds;
+  std::optional<MethodChoice> choice;
+  if (!result.interrupted && !flags.no_choose) {
+    choice = choose_explanation(*task, *examples.dev, options.seed);
+    if (choice) info["explanation"] = to_json(*choice);
+  }
   if (!result.interrupted) info["status"] = "done";
   write_run(folder, config, info, *task);
   if (result.interrupted) {
@@ -223,6 +262,14 @@ void train_verb(const TrainFlags& flags) {
   if (flags.quiet) return;
   fmt::print("{}: {} after {} steps, {:.0f} s ({})\n", flags.run, metrics_text(metrics),
              result.best_step, result.seconds, result.stopped_because);
+  if (choice) {
+    fmt::print("explanations: {}\n", describe(*choice));
+  } else if (!flags.no_choose) {
+    fmt::print(
+        "explanations: not measured; `attend score {} DEV --choose` finds the most faithful "
+        "method\n",
+        flags.run);
+  }
 }
 
 }  // namespace
@@ -230,7 +277,7 @@ void train_verb(const TrainFlags& flags) {
 void add_train_verb(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("train", "Train a model on your own file");
   auto flags = std::make_shared<TrainFlags>();
-  verb->add_option("--task", flags->task, "What to learn: text-class, translate");
+  verb->add_option("--task", flags->task, "What to learn: text-class, translate, generate");
   verb->add_option("--train", flags->train, "Training file(s); .gz is read as it is");
   verb->add_option("--dev", flags->dev, "Dev file, which chooses the best weights");
   verb->add_option("-o,--out", flags->run, "Run folder to write")->required();
@@ -247,6 +294,8 @@ void add_train_verb(CLI::App& app) {
   auto* resume =
       verb->add_flag("--resume", flags->resume, "Continue an interrupted run, bit for bit");
   verb->add_flag("--force", flags->force, "Replace the run folder")->excludes(resume);
+  verb->add_flag("--no-choose", flags->no_choose,
+                 "Do not look for the most faithful explanation method afterwards");
   verb->add_flag("-q,--quiet", flags->quiet, "No progress");
   verb->callback([flags] { train_verb(*flags); });
 }

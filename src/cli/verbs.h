@@ -12,6 +12,8 @@ void add_eval_verb(CLI::App& app);
 void add_run_verb(CLI::App& app);
 void add_weights_verb(CLI::App& app);
 void add_explain_verb(CLI::App& app);
+void add_score_verb(CLI::App& app);
+void add_render_verb(CLI::App& app);
 void add_bench_verb(CLI::App& app);
 void add_doctor_verb(CLI::App& app);
 

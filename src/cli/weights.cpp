@@ -39,22 +39,30 @@ int64_t whole_number(const std::string& text, const std::string& flag) {
   return value;
 }
 
-// Maps of encoder layers have as many rows as columns; the read-out is the one with a single row.
 size_t choose_map(const Explanation& explanation, const WeightsFlags& flags) {
   const auto& maps = explanation.attention;
   if (maps.empty()) {
     throw data_error("no attention matrix: " + explanation.notices.back() +
-                     "; give a shorter text");
+                     "; give a shorter text, or attend explain --tile");
   }
-  const int64_t layers = maps.back().layer;  // the read-out comes behind the last layer
-  if (flags.layer == "pooling") return maps.size() - 1;
+  const auto is_pooling = [](const AttentionMap& map) { return map.role == "pooling"; };
+  if (flags.layer == "pooling") {
+    const auto found = std::find_if(maps.begin(), maps.end(), is_pooling);
+    if (found == maps.end()) throw usage_error("--layer pooling: this model pools nothing");
+    return static_cast<size_t>(found - maps.begin());
+  }
+  int64_t layers = 0;
+  for (const AttentionMap& map : maps) {
+    if (!is_pooling(map)) layers = std::max(layers, map.layer + 1);
+  }
   if (layers == 0) throw usage_error("this model has no attention layer; use --layer pooling");
   const int64_t layer = flags.layer == "last" ? layers - 1 : whole_number(flags.layer, "--layer");
   const int64_t head = flags.head == "mean" ? -1 : whole_number(flags.head, "--head");
   int64_t heads = 0;
-  for (size_t i = 0; i + 1 < maps.size(); ++i) {
-    if (maps[i].layer == layer) heads = std::max(heads, maps[i].head + 1);
-    if (maps[i].layer == layer && maps[i].head == head) return i;
+  for (size_t i = 0; i < maps.size(); ++i) {
+    if (is_pooling(maps[i]) || maps[i].layer != layer) continue;
+    heads = std::max(heads, maps[i].head + 1);
+    if (maps[i].head == head) return i;
   }
   if (layer >= layers) {
     throw usage_error("--layer " + flags.layer + ": this model has layers 0 to " +
@@ -70,6 +78,7 @@ void weights_verb(const WeightsFlags& flags) {
   const InputSet input = read_single_input(flags.input, *run.task);
   ExplainOptions options;
   options.methods.clear();
+  options.evidence = false;
   options.units = flags.units;
   Explanation explanation = explain(*run.task, *input.data, 0, options);
   explanation.model = flags.run;

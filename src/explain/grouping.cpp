@@ -1,8 +1,6 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/explain/grouping.h"
 
-#include <algorithm>
-
 #include "attend/data/unicode.h"
 
 namespace attend {
@@ -60,31 +58,6 @@ std::vector<double> merged_scores(const std::vector<double>& scores,
       sum += scores[static_cast<size_t>(unit)];
     }
     merged.push_back(sum);
-  }
-  return merged;
-}
-
-AttentionMap merged_map(const AttentionMap& map, const std::vector<UnitGroup>& groups) {
-  const auto columns = static_cast<int64_t>(groups.size());
-  const std::vector<UnitGroup> row_groups = map.rows == 1 ? std::vector<UnitGroup>{{0, 1}} : groups;
-  AttentionMap merged = map;
-  merged.rows = static_cast<int64_t>(row_groups.size());
-  merged.columns = columns;
-  merged.weights.assign(static_cast<size_t>(merged.rows * columns), 0.0F);
-  for (int64_t row = 0; row < merged.rows; ++row) {
-    const UnitGroup& queries = row_groups[static_cast<size_t>(row)];
-    for (int64_t column = 0; column < columns; ++column) {
-      const UnitGroup& keys = groups[static_cast<size_t>(column)];
-      double sum = 0;
-      for (int64_t query = queries.begin; query < queries.end; ++query) {
-        for (int64_t key = keys.begin; key < keys.end; ++key) {
-          sum += map.weights[static_cast<size_t>(query * map.columns + key)];
-        }
-      }
-      // Rounding may lift a sum of weights a hair above 1.
-      merged.weights[static_cast<size_t>(row * columns + column)] =
-          static_cast<float>(std::min(1.0, sum / static_cast<double>(queries.end - queries.begin)));
-    }
   }
   return merged;
 }

@@ -144,11 +144,7 @@ EncoderImpl::EncoderImpl(const EncoderOptions& encoder_options) : options_(encod
 
 EncoderOutput EncoderImpl::forward(const torch::Tensor& input, const torch::Tensor& lengths,
                                    const ForwardRequest& request) {
-  for (const int64_t layer : request.trace.layers) {
-    if (layer >= 0 && layer < options_.layers) continue;
-    throw usage_error("layer " + std::to_string(layer) + " cannot be traced: the encoder has " +
-                      std::to_string(options_.layers) + " layers, counted from 0");
-  }
+  request.check_layers(options_.layers);
   EncoderOutput output;
   torch::Tensor hidden = positions_.is_empty() ? input : positions_->forward(input);
   if (!stem_.is_empty()) hidden = stem_->forward(hidden, lengths);
@@ -164,6 +160,7 @@ EncoderOutput EncoderImpl::forward(const torch::Tensor& input, const torch::Tens
     static_cast<AttentionStatistics&>(entry) = std::move(result.statistics);
     entry.layer = layer;
     entry.label = "layer " + std::to_string(layer);
+    if (call.statistics.hidden) entry.hidden = hidden;
     output.trace.layers.push_back(std::move(entry));
   }
   if (!final_norm_.is_empty()) {

@@ -6,6 +6,8 @@
 
 #include "attend/base/error.h"
 #include "attend/nn/attention_function.h"
+#include "attend/nn/attention_inputs.h"
+#include "edited_attention.h"
 #include "projection.h"
 
 namespace attend {
@@ -134,9 +136,11 @@ AttentionOutput MultiHeadAttentionImpl::forward(const torch::Tensor& input,
         "length together, or one at a time");
   }
 
-  const Projected projected =
+  Projected projected =
       cross ? project_cross(batch, memory, call.cache) : project_self(batch, call.cache);
-  AttentionArguments arguments;
+  detail::AttentionOperands operands{
+      std::move(projected.query), std::move(projected.key), std::move(projected.value), {}, {}};
+  AttentionArguments& arguments = operands.arguments;
   if (options_.scale > 0) arguments.scale = options_.scale;
   arguments.causal = options_.causal;
   arguments.query_offset = projected.offset;
@@ -150,11 +154,31 @@ AttentionOutput MultiHeadAttentionImpl::forward(const torch::Tensor& input,
   arguments.sink = sink_;
   arguments.dropout = is_training() ? options_.dropout : 0;
   arguments.statistics = call.statistics;
+  if (call.statistics.inputs) arguments.statistics.lse = true;
+  detail::apply_edits(call.edits, operands);
 
-  AttentionResult result = attention(projected.query, projected.key, projected.value, arguments);
+  AttentionResult result = attention(operands.query, operands.key, operands.value, arguments);
+  const torch::Tensor mixed = result.output;
+  if (operands.kept_heads.defined()) result.output = result.output * operands.kept_heads;
   torch::Tensor joined = result.output.transpose(1, 2).flatten(2);
-  if (!gate_.is_empty()) joined = joined * torch::sigmoid(detail::project(gate_, batch));
+  torch::Tensor gate;
+  if (!gate_.is_empty()) {
+    gate = torch::sigmoid(detail::project(gate_, batch));
+    joined = joined * gate;
+  }
   torch::Tensor output = detail::project(output_, joined);
+  if (call.statistics.inputs) {
+    auto inputs = std::make_shared<AttentionInputs>();
+    inputs->query = operands.query;
+    inputs->key = operands.key;
+    inputs->value = operands.value;
+    inputs->lse = result.statistics.lse;
+    inputs->output = mixed;
+    if (gate.defined()) inputs->gate = split_heads(gate, options_.heads);
+    inputs->output_weight = output_->weight;
+    inputs->arguments = arguments;
+    result.statistics.inputs = std::move(inputs);
+  }
   if (single) output = output.squeeze(0);
   return {output, std::move(result.statistics)};
 }

@@ -7,6 +7,7 @@
 #include "attend/base/error.h"
 #include "attend/nn/attention_function.h"
 #include "attend/nn/masks.h"
+#include "edited_attention.h"
 #include "option_checks.h"
 #include "projection.h"
 
@@ -96,28 +97,37 @@ PoolingImpl::PoolingImpl(const PoolingOptions& pooling_options) : options_(pooli
       register_parameter("query", torch::randn({options_.heads, dim}) / std::sqrt(double(dim)));
 }
 
-PoolingOutput PoolingImpl::attention_pool(const torch::Tensor& hidden,
-                                          const torch::Tensor& lengths) {
+PoolingOutput PoolingImpl::attention_pool(const torch::Tensor& hidden, const torch::Tensor& lengths,
+                                          const std::vector<AttentionEdit>& edits) {
   const int64_t batch = hidden.size(0), length = hidden.size(1);
   const int64_t heads = options_.heads, dim = options_.hidden / heads;
   const auto split = [&](const torch::Tensor& joined) {
     return joined.reshape({batch, length, heads, dim}).transpose(1, 2);
   };
-  AttentionArguments arguments;
-  arguments.scale = 1;
-  arguments.key_lengths = lengths;
-  arguments.statistics.weights = true;
-  const torch::Tensor query = query_.view({1, heads, 1, dim}).expand({batch, heads, 1, dim});
-  const AttentionResult result =
-      attention(query, split(torch::tanh(projection_->forward(hidden))), split(hidden), arguments);
+  detail::AttentionOperands operands;
+  operands.query = query_.view({1, heads, 1, dim}).expand({batch, heads, 1, dim});
+  operands.key = split(torch::tanh(projection_->forward(hidden)));
+  operands.value = split(hidden);
+  operands.arguments.scale = 1;
+  operands.arguments.key_lengths = lengths;
+  operands.arguments.statistics.weights = true;
+  detail::apply_edits(edits, operands);
+  AttentionResult result =
+      attention(operands.query, operands.key, operands.value, operands.arguments);
   PoolingOutput output;
-  output.pooled = result.output.reshape({batch, options_.hidden});
   output.weights = result.statistics.weights.squeeze(2);
+  if (output.weights.requires_grad()) {
+    // Through the weights that are handed out, so that the output can be differentiated by them.
+    result.output = torch::matmul(output.weights.unsqueeze(2), operands.value);
+  }
+  if (operands.kept_heads.defined()) result.output = result.output * operands.kept_heads;
+  output.pooled = result.output.reshape({batch, options_.hidden});
   output.readout = output.weights.mean(1);
   return output;
 }
 
-PoolingOutput PoolingImpl::forward(const torch::Tensor& hidden, const torch::Tensor& lengths) {
+PoolingOutput PoolingImpl::forward(const torch::Tensor& hidden, const torch::Tensor& lengths,
+                                   const std::vector<AttentionEdit>& edits) {
   TORCH_CHECK(hidden.dim() == 3 && hidden.size(2) == options_.hidden && hidden.size(1) > 0,
               "Pooling: input must be [batch, length >= 1, ", options_.hidden, "], got ",
               hidden.sizes());
@@ -131,7 +141,7 @@ PoolingOutput PoolingImpl::forward(const torch::Tensor& hidden, const torch::Ten
     case PoolingKind::kAttention:
       break;
   }
-  return attention_pool(hidden, lengths);
+  return attention_pool(hidden, lengths, edits);
 }
 
 }  // namespace attend

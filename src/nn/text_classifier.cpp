@@ -159,8 +159,11 @@ TextClassifierOutput TextClassifierWithAttentionImpl::forward_from_embeddings(
     hidden = torch::cat({cls_.expand({batch, 1, cls_.size(0)}), hidden}, 1);
     if (lengths.defined()) lengths = lengths + 1;
   }
-  EncoderOutput encoded = encoder_->forward(hidden, lengths, request.attention);
-  const PoolingOutput pooled = pooling_->forward(encoded.hidden, lengths);
+  const int64_t layers = options_.encoder.layers;  // pooling by attention is the one behind them
+  request.attention.check_layers(layers, options_.pooling.kind == PoolingKind::kAttention);
+  EncoderOutput encoded = encoder_->forward(hidden, lengths, request.attention.before(layers));
+  const PoolingOutput pooled =
+      pooling_->forward(encoded.hidden, lengths, request.attention.edits_of_pooling(layers));
   output.hidden = encoded.hidden;
   output.pooled = pooled.pooled;
   output.readout = pooled.readout;

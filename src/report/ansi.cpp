@@ -34,6 +34,12 @@ std::string painted(std::string_view text, Rgb background, const TerminalStyle& 
   return fmt::format("{}{}{}", paint(background, style), text, kReset);
 }
 
+std::string ink(std::string_view text, Rgb background, Rgb color, const TerminalStyle& style) {
+  if (!style.color) return std::string(text);
+  return fmt::format("\x1b[{};{}m{}{}", color_code(48, background, style),
+                     color_code(38, color, style), text, kReset);
+}
+
 std::string painted_half_block(Rgb upper, Rgb lower, const TerminalStyle& style) {
   return fmt::format("\x1b[{};{}m▀{}", color_code(38, upper, style), color_code(48, lower, style),
                      kReset);
@@ -44,6 +50,53 @@ std::string_view shade(double t, const TerminalStyle& style) {
   constexpr std::array<std::string_view, 5> kAscii = {" ", ".", ":", "+", "#"};
   const auto level = static_cast<std::size_t>(std::lround(std::clamp(t, 0.0, 1.0) * 4));
   return style.unicode ? kShades[level] : kAscii[level];
+}
+
+std::string half_block_map(const BlockMap& map, const TerminalStyle& style) {
+  const bool halves = style.color && style.unicode;
+  const int64_t step = halves ? 2 : 1;
+  std::string out;
+  for (int64_t row = 0; row < map.rows; row += step) {
+    out += "  ";
+    for (int64_t column = 0; column < map.columns; ++column) {
+      if (halves) {
+        const bool has_lower = row + 1 < map.rows;
+        out +=
+            painted_half_block(map.color(row, column),
+                               has_lower ? map.color(row + 1, column) : sequential_color(0), style);
+      } else if (style.color) {
+        out += painted(" ", map.color(row, column), style);
+      } else {
+        out += shade(map.share(row, column), style);
+      }
+    }
+    if (!style.color) out.erase(out.find_last_not_of(' ') + 1);
+    out += '\n';
+  }
+  return out;
+}
+
+std::string sparkline(const std::vector<double>& values, double scale, int width,
+                      const TerminalStyle& style) {
+  constexpr std::array<std::string_view, 8> kBars = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  const auto bins = std::min<std::size_t>(values.size(), static_cast<std::size_t>(width));
+  std::string out;
+  for (std::size_t b = 0; b < bins; ++b) {
+    const std::size_t first = b * values.size() / bins;
+    const std::size_t last = std::max(first + 1, (b + 1) * values.size() / bins);
+    double top = 0;
+    for (std::size_t i = first; i < last; ++i) top = std::max(top, values[i]);
+    const double share = scale > 0 ? std::clamp(top / scale, 0.0, 1.0) : 0;
+    out += style.unicode ? kBars[static_cast<std::size_t>(std::lround(share * 7))]
+                         : shade(share, style);
+  }
+  return out;
+}
+
+std::string number_cell(const std::string& number, Rgb color, double share, int width,
+                        const TerminalStyle& style) {
+  if (style.color) return painted(pad_to_width(number, width, Align::kRight), color, style);
+  return std::string(shade(share, style)) + pad_to_width(number, width - 1, Align::kRight);
 }
 
 std::string wrapped(const std::vector<StyledText>& parts, std::string_view first, int indent,

@@ -1,6 +1,8 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +17,29 @@ namespace attend::report {
 /// colour.
 std::string painted(std::string_view text, Rgb background, const TerminalStyle& style);
 
+/// `text` in `color` on `background`; as it is without colour.
+std::string ink(std::string_view text, Rgb background, Rgb color, const TerminalStyle& style);
+
 /// Like painted() for two colours of a half block.
 std::string painted_half_block(Rgb upper, Rgb lower, const TerminalStyle& style);
+
+/// A map of `rows` x `columns` values in half blocks, two rows to a line (a shade per cell without
+/// colour or unicode), made smaller by means of blocks to fit `width` columns; every line begins
+/// with two spaces.
+struct BlockMap {
+  int64_t rows = 0, columns = 0;
+  std::function<double(int64_t, int64_t)> share;  ///< of the largest, for shades
+  std::function<Rgb(int64_t, int64_t)> color;
+};
+std::string half_block_map(const BlockMap& map, const TerminalStyle& style);
+
+/// One character per bin of `values` (largest of each, as a share of `scale`), "▁▂▃▄▅▆▇█".
+std::string sparkline(const std::vector<double>& values, double scale, int width,
+                      const TerminalStyle& style);
+
+/// A number in a cell of colour, right-aligned to `width`; with a shade before it without colour.
+std::string number_cell(const std::string& number, Rgb color, double share, int width,
+                        const TerminalStyle& style);
 
 /// A shade character for t in [0, 1]: " ░▒▓█", or " .:+#" without unicode.
 std::string_view shade(double t, const TerminalStyle& style);

@@ -4,173 +4,31 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
 
 #include "attend/report/json.h"
-#include "attend/report/render.h"
 #include "attend/report/text.h"
 #include "json_text.h"
-#include "layout.h"
 #include "page_assets.h"
+#include "page_data.h"
 
 namespace attend {
 namespace {
 
 using namespace report;
 
-constexpr std::size_t kMostOutputs = 20;
-
-std::string script_string(std::string_view text) { return json_string(text, true); }
-
-// As visible_text, but line breaks and tabs stay: the page lays the text out as it is.
-std::string visible_lines(std::string_view text) {
-  std::string out;
-  std::size_t begin = 0;
-  while (begin <= text.size()) {
-    const std::size_t end = std::min(text.find_first_of("\n\t", begin), text.size());
-    out += visible_text(text.substr(begin, end - begin));
-    if (end < text.size()) out += text[end];
-    begin = end + 1;
+// The page's program, in the order in which its parts need each other.
+std::string page_script() {
+  std::string script;
+  for (const std::string_view part :
+       {core_js, pen_js, tokens_js, matrix_js, align_js, long_js, compare_js, table_js, main_js}) {
+    script += part;
   }
-  return out;
-}
-
-template <class Items, class Visit>
-std::string list(const Items& items, Visit visit) {
-  std::string out = "[";
-  for (const auto& item : items) {
-    if (out.size() > 1) out += ',';
-    out += visit(item);
-  }
-  return out + ']';
-}
-
-std::string base64(const std::vector<uint8_t>& bytes) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = std::min<std::size_t>(3, bytes.size() - i);
-    const uint32_t group =
-        bytes[i] << 16 | (left > 1 ? bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
-    for (std::size_t k = 0; k < 4; ++k) {
-      out += k <= left ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-    }
-  }
-  return out;
-}
-
-// 16-bit steps of the largest weight: what a screen shows at a quarter of the size of decimal text.
-std::string map_json(const AttentionMap& map) {
-  const double scale = range_of(map).high;
-  std::vector<uint8_t> bytes;
-  bytes.reserve(2 * map.weights.size());
-  for (const float weight : map.weights) {
-    const double share = scale > 0 ? weight / scale : 0;
-    const auto step = static_cast<uint16_t>(std::lround(std::clamp(share, 0.0, 1.0) * 65535));
-    bytes.push_back(step & 0xFF);
-    bytes.push_back(step >> 8);
-  }
-  return fmt::format(R"({{"label":{},"rows":{},"columns":{},"scale":{},"data":"{}"}})",
-                     script_string(visible_text(map_label(map))), map.rows, map.columns,
-                     json_number(scale), base64(bytes));
-}
-
-std::string attribution_json(const Attribution& attribution) {
-  return fmt::format(R"({{"method":{},"heading":{},"is_signed":{},"meaning":{},"scores":{}}})",
-                     script_string(visible_text(attribution.method)),
-                     script_string(family_heading(family_of(attribution))), attribution.is_signed,
-                     script_string(visible_text(attribution.meaning)),
-                     list(attribution.scores, [](double score) { return json_number(score); }));
-}
-
-// [[background, ink], ...] from the low to the high end.
-std::string ramp_json(bool is_signed, Theme theme) {
-  constexpr int kSteps = 65;
-  std::string out = "[";
-  for (int i = 0; i < kSteps; ++i) {
-    const double t = static_cast<double>(i) / (kSteps - 1);
-    const Rgb color = is_signed ? diverging_color(2 * t - 1, theme) : sequential_color(t, theme);
-    out += fmt::format("{}[\"{}\",\"{}\"]", i > 0 ? "," : "", to_hex(color),
-                       to_hex(text_color_on(color)));
-  }
-  return out + ']';
-}
-
-std::string ramps_json() {
-  const auto theme_json = [](Theme theme) {
-    return fmt::format(R"({{"unsigned":{},"signed":{}}})", ramp_json(false, theme),
-                       ramp_json(true, theme));
-  };
-  return fmt::format(R"({{"light":{},"dark":{}}})", theme_json(Theme::kLight),
-                     theme_json(Theme::kDark));
-}
-
-std::string evidence_json(const Explanation& e) {
-  const std::string_view input = e.input;
-  const Span span = e.evidence.value_or(Span{0, 0});
-  const auto part = [&](std::size_t begin, std::size_t end) {
-    return script_string(visible_lines(input.substr(begin, end - begin)));
-  };
-  return fmt::format("[{},{},{}]", part(0, span.begin), part(span.begin, span.end),
-                     part(span.end, input.size()));
-}
-
-// Everything but maps and notices, without the closing brace.
-std::string page_json(const Explanation& e) {
-  const std::size_t listed = std::min(kMostOutputs, e.outputs.size());
-  const Prediction outputs(e.outputs.begin(), e.outputs.begin() + static_cast<int64_t>(listed));
-  const auto output_json = [](const OutputScore& output) {
-    return fmt::format(R"({{"label":{},"probability":{},"logit":{}}})",
-                       script_string(visible_text(output.label)), json_number(output.probability),
-                       json_number(output.logit));
-  };
-  const auto piece_json = [](const Piece& piece) {
-    return fmt::format("[{},{}]", script_string(visible_lines(piece.text)),
-                       piece.unit == Piece::kGap ? -1 : static_cast<int64_t>(piece.unit));
-  };
-  const auto unit_json = [](const Unit& unit) { return script_string(visible_text(unit.text)); };
-  std::vector<Attribution> attributions = e.attributions;
-  std::stable_sort(attributions.begin(), attributions.end(),
-                   [](const auto& a, const auto& b) { return family_of(a) < family_of(b); });
-  return fmt::format(
-      R"({{"task":{},"model":{},"command":{},"unit_kind":{},"target":{},"evidence":{},)"
-      R"("outputs":{},"more_outputs":{},"units":{},"pieces":{},"attributions":{},"ramps":{})",
-      script_string(visible_text(e.task)), script_string(visible_text(e.model)),
-      script_string(visible_text(e.command)), script_string(visible_text(e.unit_kind)),
-      script_string(visible_text(e.target)), evidence_json(e), list(outputs, output_json),
-      e.outputs.size() - listed, list(e.units, unit_json), list(pieces_of(e), piece_json),
-      list(attributions, attribution_json), ramps_json());
-}
-
-// How much a map is worth keeping when space is short: means before single heads.
-int rank_of(const AttentionMap& map) { return (map.layer < 0 ? 1 : 0) + (map.head < 0 ? 1 : 0); }
-
-// The maps that fit into `room` bytes, in their order. All, or else only those of the higher ranks.
-std::vector<std::string> fitting_maps(const Explanation& e, std::size_t room,
-                                      std::vector<std::size_t>& kept) {
-  for (int least = 0; least <= 2; ++least) {
-    std::vector<std::string> maps;
-    kept.clear();
-    std::size_t size = 0;
-    for (std::size_t i = 0; i < e.attention.size(); ++i) {
-      const AttentionMap& map = e.attention[i];
-      if (rank_of(map) < least) continue;
-      size += map.weights.size() * 8 / 3 + 200;
-      if (size > room) break;
-      maps.push_back(map_json(map));
-      kept.push_back(i);
-    }
-    if (size <= room && !maps.empty()) return maps;
-  }
-  kept.clear();
-  return {};
+  return script;
 }
 
 // Fills the template in one pass, so that a "{{data}}" inside the data stays text.
-std::string filled(std::string_view page, const std::string& title, const std::string& data) {
+std::string filled(const std::string& title, const std::string& data) {
+  std::string_view page = page_html;
   std::string out;
   while (!page.empty()) {
     const std::size_t open = std::min(page.find("{{"), page.size());
@@ -181,10 +39,95 @@ std::string filled(std::string_view page, const std::string& title, const std::s
     const std::string_view name = page.substr(2, close - 2);
     if (name == "title") out += title;
     if (name == "style") out += page_css;
-    if (name == "script") out += page_js;
+    if (name == "script") out += page_script();
     if (name == "data") out += data;
     page.remove_prefix(close + 2);
   }
+  return out;
+}
+
+std::string page_title(std::string_view text) {
+  return xml_escaped(truncate_to_width(visible_text(text.substr(0, 2000)), 90));
+}
+
+// Notices are shown once, in the order of first appearance.
+void add_notice(std::vector<std::string>& notices, const std::string& notice) {
+  if (notice.empty()) return;
+  if (std::find(notices.begin(), notices.end(), notice) == notices.end()) {
+    notices.push_back(notice);
+  }
+}
+
+// The page of one explanation or of two that are compared, at the first level of detail that fits.
+std::string explanations_page(std::string_view kind, const std::vector<const Explanation*>& shown,
+                              const std::string& pairs, const HtmlOptions& options) {
+  const std::size_t frame = page_html.size() + page_css.size() + page_script().size() + 12'000;
+  Detail detail = Detail::kAll;
+  const auto fits = [&] {
+    std::size_t size = frame + pairs.size();
+    for (const Explanation* e : shown) size += estimated_size(*e, detail);
+    return size <= options.max_bytes;
+  };
+  while (detail != Detail::kNoMaps && !fits()) {
+    detail = static_cast<Detail>(static_cast<int>(detail) + 1);
+  }
+  std::vector<std::string> notices;
+  std::size_t left_out = 0, maps = 0;
+  for (const Explanation* e : shown) {
+    for (const std::string& notice : e->notices) add_notice(notices, notice);
+    left_out += maps_left_out(*e, detail);
+    maps += e->attention.size();
+  }
+  const std::string lost = detail_notice(detail, left_out, maps);
+  if (!lost.empty()) {
+    add_notice(notices, fmt::format("to keep this page under {:.1f} MB, {}; a .json file holds "
+                                    "everything",
+                                    options.max_bytes / 1e6, lost));
+  }
+  const std::string data = fmt::format(
+      R"({{"kind":"{}","ramps":{},"notices":{},"pairs":{},"dataset":null,"explanations":{}}})",
+      kind, ramps_data(),
+      script_list(notices, [](const std::string& notice) { return script_text(notice); }), pairs,
+      script_list(shown, [&](const Explanation* e) { return explanation_data(*e, detail); }));
+  const std::string target = shown[0]->target.empty() ? "" : shown[0]->target + " · ";
+  return filled(page_title(target + shown[0]->input), data);
+}
+
+std::string dataset_data(const DatasetReport& report) {
+  const auto text = [](const std::string& each) { return script_text(each); };
+  const auto unit = [](const UnitScore& each) {
+    return fmt::format("[{},{}]", script_text(each.text),
+                       json_number(static_cast<float>(each.score)));
+  };
+  const auto row = [&](const DatasetRow& each) {
+    return fmt::format(
+        R"({{"id":{},"input":{},"gold":{},"prediction":{},"confidence":{},"top":{}}})",
+        text(each.id), text(each.input), text(each.gold), text(each.prediction),
+        json_number(static_cast<float>(each.confidence)),
+        script_list(each.top, [&](const auto& units) { return script_list(units, unit); }));
+  };
+  const auto entry = [](const ClassUnits::Entry& each) {
+    return fmt::format("[{},{},{}]", script_text(each.text),
+                       json_number(static_cast<float>(each.score)), each.inputs);
+  };
+  const auto of_class = [&](const ClassUnits& each) {
+    return fmt::format(R"({{"label":{},"method":{},"inputs":{},"units":{}}})", text(each.label),
+                       text(each.method), each.inputs, script_list(each.units, entry));
+  };
+  const Confusion confusion = confusion_of(report);
+  const bool has_gold = std::any_of(report.rows.begin(), report.rows.end(),
+                                    [](const DatasetRow& each) { return !each.gold.empty(); });
+  std::string out = fmt::format(
+      R"({{"task":{},"model":{},"command":{},"data":{},"unit_kind":{},"methods":{},"is_signed":{},)",
+      text(report.task), text(report.model), text(report.command), text(report.data),
+      text(report.unit_kind), script_list(report.methods, text),
+      script_list(report.is_signed,
+                  [](bool each) { return std::string(each ? "true" : "false"); }));
+  out += fmt::format(
+      R"("has_gold":{},"labels":{},"confusion":{},"rows":{},"classes":{}}})", has_gold,
+      script_list(confusion.labels, text),
+      script_list(confusion.counts, [](int64_t count) { return std::to_string(count); }),
+      script_list(report.rows, row), script_list(report.classes, of_class));
   return out;
 }
 
@@ -192,35 +135,51 @@ std::string filled(std::string_view page, const std::string& title, const std::s
 
 std::string to_html(const Explanation& explanation, const HtmlOptions& options) {
   check_explanation(explanation);
-  const Explanation& e = explanation;
-  std::string data = page_json(e);
-  std::vector<std::string> notices;
-  for (const std::string& notice : e.notices) notices.push_back(visible_text(notice));
+  return explanations_page("explanation", {&explanation}, "[]", options);
+}
 
-  constexpr std::size_t kNoticeRoom = 1000;  // for the notice that is added below
-  std::size_t fixed =
-      data.size() + page_html.size() + page_css.size() + page_js.size() + kNoticeRoom;
-  for (const std::string& notice : notices) fixed += 2 * notice.size();
-  const std::size_t room = options.max_bytes > fixed ? options.max_bytes - fixed : 0;
-  std::vector<std::size_t> kept;
-  const std::vector<std::string> maps = fitting_maps(e, room, kept);
-  if (maps.size() < e.attention.size()) {
-    notices.push_back(fmt::format(
-        "{} of {} attention maps are left out to keep this page under {:.1f} MB{}; a .json file "
-        "holds them all",
-        e.attention.size() - maps.size(), e.attention.size(), options.max_bytes / 1e6,
-        maps.empty() ? "" : "; the means are kept"));
+std::string to_html(const Comparison& comparison, const HtmlOptions& options) {
+  check_explanation(comparison.first, "first");
+  check_explanation(comparison.second, "second");
+  const std::string pairs = script_list(comparison.pairs, [](const auto& pair) {
+    return fmt::format("[{},{}]", pair.first, pair.second);
+  });
+  return explanations_page("comparison", {&comparison.first, &comparison.second}, pairs, options);
+}
+
+std::string to_html(const DatasetReport& report, const HtmlOptions& options) {
+  check_dataset(report);
+  // Long inputs are what makes a table large: they are cut, and then rows are left out.
+  DatasetReport shown = report;
+  std::vector<std::string> notices = report.notices;
+  const auto made = [&] {
+    return fmt::format(
+        R"({{"kind":"dataset","ramps":{},"notices":{},"pairs":[],"explanations":[],"dataset":{}}})",
+        ramps_data(),
+        script_list(notices, [](const std::string& notice) { return script_text(notice); }),
+        dataset_data(shown));
+  };
+  const std::size_t frame = page_html.size() + page_css.size() + page_script().size() + 1'000;
+  std::string data = made();
+  if (frame + data.size() > options.max_bytes) {
+    constexpr int kMostColumns = 200;
+    for (DatasetRow& row : shown.rows) row.input = truncate_to_width(row.input, kMostColumns);
+    notices.push_back(
+        fmt::format("inputs are cut after {} columns to keep this page under {:.1f} "
+                    "MB; a .json file holds them",
+                    kMostColumns, options.max_bytes / 1e6));
+    data = made();
   }
-  std::size_t shown = 0;
-  if (!kept.empty()) {
-    const auto at = std::find(kept.begin(), kept.end(), default_map_index(e));
-    shown = at == kept.end() ? 0 : static_cast<std::size_t>(at - kept.begin());
+  while (frame + data.size() > options.max_bytes && shown.rows.size() > 1) {
+    shown.rows.resize(shown.rows.size() / 2);
+    if (notices.size() > report.notices.size() + 1) notices.pop_back();
+    notices.push_back(
+        fmt::format("only the first {} of {} inputs are on this page; a .json file "
+                    "holds them all",
+                    shown.rows.size(), report.rows.size()));
+    data = made();
   }
-  data += fmt::format(R"(,"notices":{},"default_map":{},"attention":{}}})",
-                      list(notices, script_string), shown,
-                      list(maps, [](const std::string& map) { return map; }));
-  const std::string title = truncate_to_width(visible_text(e.target + " · " + e.input), 90);
-  return filled(page_html, xml_escaped(title), data);
+  return filled(page_title(report.data + " · " + report.model), data);
 }
 
 }  // namespace attend

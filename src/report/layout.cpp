@@ -84,17 +84,60 @@ std::string number_text(double value, double scale, bool with_sign) {
                    : fmt::format("{:.{}f}", value, decimals);
 }
 
-std::string score_text(const Attribution& attribution, double score) {
-  return number_text(score, scale_of(attribution), attribution.is_signed);
+std::string faithfulness_text(const Faithfulness& f) {
+  return fmt::format(
+      "comprehensiveness {:.3f} · sufficiency {:.3f} · deletion {:.3f} · insertion {:.3f}",
+      f.comprehensiveness, f.sufficiency, f.deletion, f.insertion);
+}
+
+const Attribution* random_row(const Explanation& explanation) {
+  for (const Attribution& row : explanation.attributions) {
+    if (row.method.starts_with("random") && row.faithfulness) return &row;
+  }
+  return nullptr;
+}
+
+bool has_curves(const Explanation& explanation) {
+  return explanation.test && explanation.test->steps.size() > 1 &&
+         std::any_of(explanation.attributions.begin(), explanation.attributions.end(),
+                     [](const Attribution& row) {
+                       return row.faithfulness && !row.faithfulness->deletion_curve.empty() &&
+                              !row.faithfulness->insertion_curve.empty();
+                     });
+}
+
+std::string removal_text(const FaithfulnessTest& test) {
+  if (test.removal == "delete") return "deleting them";
+  if (test.removal == "mask") return "masking them";
+  if (test.removal == "mean") return "putting the mean embedding in their place";
+  return test.removal;
+}
+
+double area_under(const std::vector<int64_t>& steps, const std::vector<double>& values) {
+  double area = 0;
+  const auto last = static_cast<double>(steps.empty() ? 1 : std::max<int64_t>(1, steps.back()));
+  for (std::size_t i = 0; i + 1 < std::min(steps.size(), values.size()); ++i) {
+    area += (values[i] + values[i + 1]) / 2 * static_cast<double>(steps[i + 1] - steps[i]) / last;
+  }
+  return area;
 }
 
 std::string percent_text(double share) { return fmt::format("{:.0f}", 100 * share); }
 
+std::span<const Unit> query_units(const Explanation& explanation, const AttentionMap& map) {
+  const bool of_output = map.role == "decoder" || map.role == "cross";
+  const auto& units = of_output ? explanation.output_units : explanation.units;
+  if (map.rows != static_cast<int64_t>(units.size()) || map.role == "pooling") return {};
+  return units;
+}
+
+std::span<const Unit> key_units(const Explanation& explanation, const AttentionMap& map) {
+  return map.role == "decoder" ? explanation.output_units : explanation.units;
+}
+
 std::string row_label(const Explanation& explanation, const AttentionMap& map, int64_t row) {
-  if (map.rows == static_cast<int64_t>(explanation.units.size())) {
-    return explanation.units[row].text;
-  }
-  return map_label(map);
+  const std::span<const Unit> units = query_units(explanation, map);
+  return units.empty() ? map_label(map) : units[row].text;
 }
 
 const AttentionMap& map_at(const Explanation& explanation, std::size_t index) {
@@ -115,6 +158,31 @@ std::string map_label(const AttentionMap& map) {
   return layer + ", " + head;
 }
 
+std::vector<MethodPair> shared_methods(const Comparison& comparison) {
+  std::vector<MethodPair> shared;
+  for (const Attribution& first : comparison.first.attributions) {
+    const auto& others = comparison.second.attributions;
+    const auto second = std::find_if(others.begin(), others.end(), [&](const Attribution& other) {
+      return other.method == first.method;
+    });
+    if (second != others.end()) shared.push_back({&first, &*second});
+  }
+  return shared;
+}
+
+std::vector<MapPair> shared_maps(const Comparison& comparison) {
+  std::vector<MapPair> shared;
+  for (const AttentionMap& first : comparison.first.attention) {
+    if (first.role != "self" && first.role != "pooling") continue;
+    const auto& others = comparison.second.attention;
+    const auto second = std::find_if(others.begin(), others.end(), [&](const AttentionMap& other) {
+      return other.layer == first.layer && other.head == first.head && other.role == first.role;
+    });
+    if (second != others.end()) shared.push_back({&first, &*second});
+  }
+  return shared;
+}
+
 PooledMap pooled(const AttentionMap& map, int64_t most_rows, int64_t most_columns) {
   const auto blocks_for = [](int64_t size, int64_t most) {
     return most > 0 && size > most ? (size + most - 1) / most : int64_t{1};
@@ -128,6 +196,7 @@ PooledMap pooled(const AttentionMap& map, int64_t most_rows, int64_t most_column
   small.layer = map.layer;
   small.head = map.head;
   small.label = map.label;
+  small.role = map.role;
   small.rows = (map.rows + result.row_block - 1) / result.row_block;
   small.columns = (map.columns + result.column_block - 1) / result.column_block;
   std::vector<double> mass(small.rows * small.columns, 0.0);

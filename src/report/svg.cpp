@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "attend/base/error.h"
 #include "attend/report/json.h"
 #include "attend/report/render.h"
 #include "attend/report/text.h"
@@ -15,6 +18,7 @@ namespace {
 using namespace report;
 
 constexpr double kMargin = 24;
+constexpr double kWidth = 760;
 
 std::string figure_title(const Explanation& e, std::string_view what) {
   return fmt::format("{}: {}, target {}", what, e.model, e.target);
@@ -30,48 +34,107 @@ double draw_input(SvgCanvas& canvas, const Explanation& e, double y, double widt
   return top;
 }
 
+// A card with `draw`'s picture and the caption below it.
+template <class Draw>
+std::string figure(const Explanation& e, std::string_view what, double wanted, Draw draw) {
+  SvgCanvas canvas;
+  const Extent drawn = draw(canvas, kMargin, wanted);
+  const double width = std::max(wanted, drawn.width);
+  double y = kMargin + drawn.height + 14;
+  y += draw_caption(canvas, e, kMargin, y, width).height;
+  return canvas.card(width + 2 * kMargin, y + kMargin - 12, figure_title(e, what));
+}
+
+void need(bool there, std::string_view missing) {
+  if (there) return;
+  throw usage_error(
+      fmt::format("this explanation holds {}; `attend render FILE` shows what it has", missing));
+}
+
 }  // namespace
 
 std::string matrix_svg(const Explanation& explanation, std::size_t map_index) {
   check_explanation(explanation);
-  SvgCanvas canvas;
   const AttentionMap& map = map_at(explanation, map_index);
-  constexpr double kWidth = 560;
-  const Extent matrix = draw_matrix(canvas, explanation, map, kMargin, kMargin, kWidth);
-  double y = kMargin + matrix.height + 14;
-  y += draw_caption(canvas, explanation, kMargin, y, matrix.width).height;
-  return canvas.card(matrix.width + 2 * kMargin, y + kMargin - 12,
-                     figure_title(explanation, "attention, " + map_label(map)));
+  return figure(explanation, "attention, " + map_label(map), 560,
+                [&](SvgCanvas& canvas, double y, double width) {
+                  return draw_matrix(canvas, explanation, map, kMargin, y, width);
+                });
 }
 
 std::string highlight_svg(const Explanation& explanation) {
   check_explanation(explanation);
-  SvgCanvas canvas;
-  constexpr double kWidth = 760;
-  double y = kMargin;
-  y += draw_highlight(canvas, explanation, kMargin, y, kWidth).height;
-  y += draw_caption(canvas, explanation, kMargin, y, kWidth).height;
-  return canvas.card(kWidth + 2 * kMargin, y + kMargin - 12,
-                     figure_title(explanation, "scores of each unit"));
+  return figure(explanation, "scores of each unit", kWidth,
+                [&](SvgCanvas& canvas, double y, double width) {
+                  return draw_highlight(canvas, explanation, kMargin, y, width);
+                });
+}
+
+std::string heads_svg(const Explanation& explanation) {
+  check_explanation(explanation);
+  need(!explanation.heads.empty(), "no summaries of attention heads");
+  return figure(explanation, "attention heads", kWidth,
+                [&](SvgCanvas& canvas, double y, double width) {
+                  return draw_heads(canvas, explanation, kMargin, y, width);
+                });
+}
+
+std::string alignment_svg(const Explanation& explanation, std::size_t index) {
+  check_explanation(explanation);
+  need(index < explanation.alignments.size(), "no alignment of an output");
+  const Alignment& alignment = explanation.alignments[index];
+  return figure(explanation, "alignment by " + alignment.method, 560,
+                [&](SvgCanvas& canvas, double y, double width) {
+                  return draw_alignment(canvas, explanation, alignment, kMargin, y, width);
+                });
+}
+
+std::string overlay_svg(const Explanation& explanation, std::size_t index) {
+  check_explanation(explanation);
+  need(explanation.surface && index < explanation.attributions.size(), "no picture with scores");
+  const Attribution& attribution = explanation.attributions[index];
+  return figure(explanation, attribution.method + " over the picture", 640,
+                [&](SvgCanvas& canvas, double y, double width) {
+                  return draw_overlay(canvas, explanation, attribution, kMargin, y, width);
+                });
+}
+
+std::string long_svg(const Explanation& explanation, std::size_t index) {
+  check_explanation(explanation);
+  need(index < explanation.layers.size(), "no summaries of a long input");
+  const LayerSummary& layer = explanation.layers[index];
+  return figure(explanation, "long input", kWidth, [&](SvgCanvas& canvas, double y, double width) {
+    return draw_layer(canvas, explanation, layer, kMargin, y, width);
+  });
+}
+
+std::string curve_svg(const Explanation& explanation) {
+  check_explanation(explanation);
+  need(has_curves(explanation), "no faithfulness curves");
+  return figure(explanation, "faithfulness curves", kWidth,
+                [&](SvgCanvas& canvas, double y, double width) {
+                  return draw_curves(canvas, explanation, kMargin, y, width);
+                });
 }
 
 std::string overview_svg(const Explanation& explanation) {
   check_explanation(explanation);
-  SvgCanvas canvas;
-  double width = 760;
-  double y = draw_input(canvas, explanation, kMargin - 4, width) + 8;
-  y += draw_prediction(canvas, explanation, kMargin, y, width).height + 22;
-  y += draw_highlight(canvas, explanation, kMargin, y, width).height;
-  if (!explanation.attention.empty()) {
-    const AttentionMap& map = explanation.attention[default_map_index(explanation)];
-    y += 8;
-    const Extent matrix = draw_matrix(canvas, explanation, map, kMargin, y, width);
-    y += matrix.height + 14;
-    width = matrix.width;
-  }
-  y += draw_caption(canvas, explanation, kMargin, y, width).height;
-  return canvas.card(width + 2 * kMargin, y + kMargin - 12,
-                     figure_title(explanation, "explanation"));
+  return figure(explanation, "explanation", kWidth,
+                [&](SvgCanvas& canvas, double begin, double width) {
+                  double y = draw_input(canvas, explanation, begin - 4, width) + 8;
+                  y += draw_prediction(canvas, explanation, kMargin, y, width).height + 22;
+                  y += draw_highlight(canvas, explanation, kMargin, y, width).height;
+                  Extent used{width, 0};
+                  if (!explanation.attention.empty()) {
+                    const AttentionMap& map = explanation.attention[default_map_index(explanation)];
+                    used = draw_matrix(canvas, explanation, map, kMargin, y + 8, width);
+                    y += used.height + 8;
+                  }
+                  if (!explanation.effects.empty()) {
+                    y += draw_effects(canvas, explanation, kMargin, y + 14, width).height + 14;
+                  }
+                  return Extent{std::max(width, used.width), y - begin};
+                });
 }
 
 }  // namespace attend

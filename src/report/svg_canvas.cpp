@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "attend/report/text.h"
+#include "base64.h"
+#include "png.h"
 
 namespace attend::report {
 namespace {
@@ -70,6 +72,38 @@ void SvgCanvas::rectangle(double x, double y, double width, double height, Rgb f
 void SvgCanvas::line(double x1, double y1, double x2, double y2, std::string_view stroke) {
   body_ += fmt::format(R"(<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="{}"/>)", px(x1), px(y1),
                        px(x2), px(y2), stroke);
+  body_ += '\n';
+}
+
+void SvgCanvas::path(const std::vector<Point>& points, const PathLook& look,
+                     std::string_view title) {
+  std::string d;
+  if (look.curved && points.size() == 2) {
+    const std::string middle = px((points[0].y + points[1].y) / 2);
+    d = fmt::format("M{} {}C{} {} {} {} {} {}", px(points[0].x), px(points[0].y), px(points[0].x),
+                    middle, px(points[1].x), middle, px(points[1].x), px(points[1].y));
+  } else {
+    for (const Point& point : points) {
+      d += fmt::format("{}{} {}", d.empty() ? "M" : "L", px(point.x), px(point.y));
+    }
+    if (!look.fill.empty()) d += 'Z';
+  }
+  body_ += fmt::format(R"(<path d="{}" fill="{}")", d, look.fill.empty() ? "none" : look.fill);
+  if (!look.stroke.empty()) {
+    body_ += fmt::format(R"( stroke="{}" stroke-width="{}")", look.stroke, px(look.width));
+  }
+  if (!look.dash.empty()) body_ += fmt::format(R"( stroke-dasharray="{}")", look.dash);
+  if (look.opacity < 1) body_ += fmt::format(R"( opacity="{}")", px(look.opacity));
+  body_ += title.empty() ? std::string("/>\n")
+                         : fmt::format("><title>{}</title></path>\n", visible_xml(title));
+}
+
+void SvgCanvas::picture(double x, double y, double width, double height, int64_t columns,
+                        int64_t rows, const std::vector<uint8_t>& pixels) {
+  body_ +=
+      fmt::format(R"(<image x="{}" y="{}" width="{}" height="{}" preserveAspectRatio="none" )"
+                  R"(style="image-rendering:pixelated" href="data:image/png;base64,{}"/>)",
+                  px(x), px(y), px(width), px(height), to_base64(png_of(columns, rows, pixels)));
   body_ += '\n';
 }
 

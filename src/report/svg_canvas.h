@@ -1,6 +1,7 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,24 @@ class SvgCanvas {
                  std::string_view title = "", double radius = 0);
 
   void line(double x1, double y1, double x2, double y2, std::string_view stroke);
+
+  /// A line through `points`, or with `fill` the area inside.
+  struct Point {
+    double x, y;
+  };
+  struct PathLook {
+    std::string stroke = {};  ///< "" for none
+    double width = 1.5;
+    std::string dash = {};  ///< "6 3", or "" for a solid line
+    std::string fill = {};  ///< "" for none
+    double opacity = 1;
+    bool curved = false;  ///< two points: a curve that leaves and arrives upright
+  };
+  void path(const std::vector<Point>& points, const PathLook& look, std::string_view title = "");
+
+  /// A picture of 24-bit RGB pixels, stretched over the rectangle.
+  void picture(double x, double y, double width, double height, int64_t columns, int64_t rows,
+               const std::vector<uint8_t>& pixels);
 
   /// A frame without a fill.
   void frame(double x, double y, double width, double height, std::string_view stroke,

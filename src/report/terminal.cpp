@@ -129,11 +129,23 @@ std::string terminal_evidence(const Explanation& explanation, const TerminalStyl
 
 std::string terminal_report(const Explanation& explanation, const TerminalStyle& style) {
   std::string out = terminal_prediction(explanation, style);
+  if (!explanation.output.empty()) {
+    out += wrapped_sentence(visible_text(explanation.output, style.unicode), "output: ", 8,
+                            style.width);
+  }
   const auto add_block = [&](const std::string& block) {
     if (!block.empty()) out += '\n' + block;
   };
   add_block(terminal_evidence(explanation, style));
   if (!explanation.attributions.empty()) add_block(terminal_highlight(explanation, style));
+  add_block(terminal_effects(explanation, style));
+  if (explanation.surface && !explanation.attributions.empty()) {
+    add_block(terminal_overlay(explanation, 0, style));
+  }
+  if (!explanation.alignments.empty()) add_block(terminal_alignment(explanation, 0, style));
+  if (!explanation.layers.empty()) {
+    add_block(terminal_long(explanation, explanation.layers.size() - 1, style));
+  }
   if (!explanation.attention.empty()) {
     add_block(terminal_matrix(explanation, default_map_index(explanation), style));
   }

@@ -52,7 +52,7 @@ std::string column_header(const MapView& view, int cell) {
   const TerminalStyle& style = view.style;
   std::vector<std::string> labels;
   bool fits = true;
-  for (const Unit& unit : view.explanation.units) {
+  for (const Unit& unit : key_units(view.explanation, view.map)) {
     labels.push_back(visible_text(unit.text, style.unicode));
     fits &= display_width(labels.back()) <= std::max(cell - 1, 2);
   }

@@ -2,6 +2,7 @@
 #include "attend/base/error.h"
 #include "attend/tasks/config.h"
 #include "attend/tasks/task.h"
+#include "generate.h"
 #include "text_class.h"
 #include "translate.h"
 
@@ -10,6 +11,7 @@ namespace attend {
 // A new task adds its line here and nowhere else.
 std::unique_ptr<Task> make_task(const std::string& name) {
   if (name == "text-class") return std::make_unique<TextClassTask>();
+  if (name == "generate") return std::make_unique<GenerateTask>();
   if (name == "translate") return std::make_unique<TranslateTask>();
   std::string list;
   for (const auto& known : task_names()) list += (list.empty() ? "" : ", ") + known;
@@ -18,6 +20,6 @@ std::unique_ptr<Task> make_task(const std::string& name) {
                     (near.empty() ? "known: " + list : "did you mean \"" + near + "\"?"));
 }
 
-std::vector<std::string> task_names() { return {"text-class", "translate"}; }
+std::vector<std::string> task_names() { return {"text-class", "generate", "translate"}; }
 
 }  // namespace attend

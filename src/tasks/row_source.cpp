@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "attend/base/error.h"
+#include "attend/data/rationales.h"
 #include "attend/data/unicode.h"
 #include "attend/tasks/config.h"
 
@@ -72,40 +73,6 @@ RowSource parse_entry(json entry, const std::string& origin, bool labelled) {
   return source;
 }
 
-// The parts of `row`'s text that its spans [[begin, end), ...] name: positions of its tokens, which
-// white space separates.
-std::vector<std::string> span_texts(const Row& row, const std::string& file) {
-  const auto fail = [&](const std::string& what) {
-    return data_error(
-        fmt::format("{}:{}: {}; mend the row or leave out \"span_column\"", file, row.line, what));
-  };
-  const json spans = json::parse(row.extra.back(), nullptr, false);
-  if (!spans.is_array()) throw fail("the spans are not an array such as [[0, 3], [7, 9]]");
-  std::vector<Span> tokens;
-  for (size_t at = 0; at < row.text.size();) {
-    const size_t begin = row.text.find_first_not_of(" \t", at);
-    if (begin == std::string::npos) break;
-    at = std::min(row.text.find_first_of(" \t", begin), row.text.size());
-    tokens.push_back({static_cast<int64_t>(begin), static_cast<int64_t>(at)});
-  }
-  std::vector<std::string> texts;
-  for (const json& span : spans) {
-    const bool pair = span.is_array() && span.size() == 2 && span[0].is_number_unsigned() &&
-                      span[1].is_number_unsigned();
-    if (!pair) throw fail("span " + span.dump() + " is not a pair [begin, end]");
-    const auto begin = span[0].get<uint64_t>();
-    const auto end = span[1].get<uint64_t>();
-    if (begin >= end || end > tokens.size()) {
-      throw fail(fmt::format("span {} does not lie in the {} tokens of the text", span.dump(),
-                             tokens.size()));
-    }
-    const auto from = static_cast<size_t>(tokens[begin].begin);
-    const auto to = static_cast<size_t>(tokens[end - 1].end);
-    texts.push_back(row.text.substr(from, to - from));
-  }
-  return texts;
-}
-
 }  // namespace
 
 std::vector<RowSource> row_sources(const json& list, const std::string& key, bool labelled) {
@@ -137,9 +104,11 @@ SourceRows read_source(const RowSource& source, const std::unordered_set<std::st
       take(std::move(row));
       continue;
     }
-    for (std::string& text : span_texts(row, source.file)) {
+    const std::string origin = source.file + ":" + std::to_string(row.line);
+    for (const Span& span : evidence_spans({row.text, row.label, row.extra.back(), origin})) {
       Row part;
-      part.text = std::move(text);
+      part.text = row.text.substr(static_cast<size_t>(span.begin),
+                                  static_cast<size_t>(span.end - span.begin));
       part.label = row.label;
       part.line = row.line;
       take(std::move(part));

@@ -92,6 +92,14 @@ Run load_run(const std::filesystem::path& folder, bool weights) {
   return run;
 }
 
+void update_run_info(const std::filesystem::path& folder, const std::string& section,
+                     const json& value) {
+  const auto path = folder / "attend.json";
+  json info = read_json(path);
+  info[section] = value;
+  write_file_atomically(path, info.dump(2) + "\n");
+}
+
 std::string fingerprint(const Dataset& data) {
   uint64_t hash = kHashStart;
   for (int64_t row = 0; row < data.size(); ++row) {

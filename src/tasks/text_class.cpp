@@ -5,8 +5,10 @@
 
 #include "attend/base/error.h"
 #include "attend/base/file.h"
+#include "attend/data/rationales.h"
 #include "attend/data/unicode.h"
 #include "attend/nn/weights.h"
+#include "factored_linear.h"
 #include "naive_bayes_svm.h"
 #include "skip_gram.h"
 #include "text_class_config.h"
@@ -36,7 +38,8 @@ TextInput text_input(const Batch& batch) {
 }
 
 TaskOutput task_output(TextClassifierOutput output) {
-  return {std::move(output.logits), std::move(output.readout), std::move(output.trace)};
+  return {std::move(output.logits), std::move(output.readout), std::move(output.trace),
+          std::move(output.pooling_weights)};
 }
 
 std::vector<int64_t> gold_indices(const Dataset& data) {
@@ -63,6 +66,28 @@ SparseRows sparse_rows(const TextDataset& data) {
     rows.offsets.push_back(static_cast<int64_t>(rows.features.size()));
   }
   return rows;
+}
+
+// `[rows, classes]`.
+torch::Tensor all_scores(const LinearScorer& scorer, const SparseRows& rows) {
+  std::vector<float> scores;
+  for (int64_t row = 0; row < rows.size(); ++row) {
+    const auto one = scorer.score(rows, row);
+    scores.insert(scores.end(), one.begin(), one.end());
+  }
+  return torch::tensor(scores).view({rows.size(), scorer.classes});
+}
+
+LinearScorer weighted_sum(const LinearScorer& first, double first_factor,
+                          const LinearScorer& second, double second_factor) {
+  const auto sum = [&](const std::vector<float>& a, const std::vector<float>& b) {
+    std::vector<float> result(a.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      result[i] = static_cast<float>(first_factor * a[i] + second_factor * b[i]);
+    }
+    return result;
+  };
+  return {first.classes, sum(first.weights, second.weights), sum(first.biases, second.biases)};
 }
 
 }  // namespace
@@ -105,7 +130,11 @@ std::vector<Row> TextClassTask::read_training_rows(const std::vector<std::string
   label_file_ = setting<std::string>(config_, "data", "label_names");
   std::string layouts;
   for (const std::string& path : paths) {
-    ReadResult read = read_rows(path, reader_options(config_, path, label_file_, true));
+    ReaderOptions reader = reader_options(config_, path, label_file_, true);
+    if (rationale_weight(config_) > 0) {
+      reader.extra_columns = {setting<std::string>(config_, "data", "rationale_column")};
+    }
+    ReadResult read = read_rows(path, reader);
     settle_format(read);
     layouts += (layouts.empty() ? "" : "; ") + read.description;
     if (label_names_.empty()) label_names_ = read.label_names;
@@ -186,6 +215,11 @@ std::shared_ptr<Dataset> TextClassTask::prepare(const json& config,
   build_model();
 
   std::vector<TextExample> examples = encode(paths[0], rows, /*with_gold=*/true);
+  for (size_t i = 0; rationale_weight(config_) > 0 && i < rows.size(); ++i) {
+    const std::string origin = paths[0] + ":" + std::to_string(rows[i].line);
+    const RationaleCell cell{rows[i].text, rows[i].label, rows[i].extra.at(0), origin};
+    encoder_.mark_evidence(evidence_spans(cell), examples[i]);
+  }
   for (size_t i = 0; i < extra.size(); ++i) {
     for (TextExample& example : encode(extra[i].file, extra_rows[i].rows, /*with_gold=*/true)) {
       example.weight = static_cast<float>(extra[i].weight);
@@ -212,17 +246,25 @@ void TextClassTask::before_training(const Dataset& train, const Dataset& dev) {
   if (!has_fitted_wide()) return;
   const int64_t classes = labels_.size();
   const int64_t features = encoder_.ngrams.size();
-  const LinearScorer scorer = fit_naive_bayes_svm(sparse_rows(texts(train)), gold_indices(train),
-                                                  features, classes, wide_options(config_));
+  const SparseRows rows = sparse_rows(texts(train));
+  const std::vector<int64_t> labels = gold_indices(train);
+  LinearScorer scorer = fit_naive_bayes_svm(rows, labels, features, classes, wide_options(config_));
   const SparseRows dev_rows = sparse_rows(texts(dev));
-  std::vector<float> scores;
-  for (int64_t row = 0; row < dev.size(); ++row) {
-    const auto one = scorer.score(dev_rows, row);
-    scores.insert(scores.end(), one.begin(), one.end());
+  const std::vector<int64_t> dev_labels = gold_indices(dev);
+  const FactoredLinearOptions factored = factored_options(config_);
+  double scale = 1;
+  if (factored.dim > 0) {
+    const LinearScorer second = fit_factored_linear(rows, labels, features, classes, factored);
+    const auto [a, b] = best_mix(all_scores(scorer, dev_rows), all_scores(second, dev_rows),
+                                 torch::tensor(dev_labels));
+    scorer = weighted_sum(scorer, a, second, b);
+  } else {
+    const torch::Tensor scores = all_scores(scorer, dev_rows);
+    scale = calibrated_scale({scores.data_ptr<float>(), static_cast<size_t>(scores.numel())},
+                             dev_labels, classes);
   }
   model_->set_wide(torch::tensor(scorer.weights).view({features, classes}),
-                   torch::tensor(scorer.biases),
-                   calibrated_scale(scores, gold_indices(dev), classes));
+                   torch::tensor(scorer.biases), scale);
 }
 
 void TextClassTask::pretrain(const Dataset& train) {
@@ -346,7 +388,8 @@ TaskOutput TextClassTask::forward(const Batch& batch, const ForwardRequest& requ
   // nothing left to learn.
   const bool deep_only = model_->is_training() && has_fitted_wide();
   if (deep_only && !model_->options().ngram_deep) input.ngram_ids = torch::Tensor();
-  TextClassifierOutput output = model_->forward(input, {request, false});
+  TextClassifierOutput output =
+      model_->forward_from_embeddings(embed(batch), input, {request, false});
   if (deep_only) output.logits = output.deep_logits;
   return task_output(std::move(output));
 }
@@ -354,8 +397,15 @@ TaskOutput TextClassTask::forward(const Batch& batch, const ForwardRequest& requ
 torch::Tensor TextClassTask::loss(const TaskOutput& output, const Batch& batch,
                                   const LossOptions& options) const {
   const auto weights = batch.inputs.find("row_weights");
-  return classification_loss(output.scores, batch.targets, options,
-                             weights == batch.inputs.end() ? torch::Tensor() : weights->second);
+  const torch::Tensor loss =
+      classification_loss(output.scores, batch.targets, options,
+                          weights == batch.inputs.end() ? torch::Tensor() : weights->second);
+  const auto evidence = batch.inputs.find("evidence");
+  if (evidence == batch.inputs.end()) return loss;
+  // Cross-entropy of the pooling weights with equal shares of the evidence (Mathew et al. 2021).
+  const torch::Tensor log_weights = torch::log(output.readout.clamp_min(1e-9));
+  return loss - rationale_weight(config_) * (evidence->second * log_weights).sum() /
+                    static_cast<double>(batch.size);
 }
 
 std::vector<double> TextClassTask::balanced_class_weights(const Dataset& data) const {
@@ -395,11 +445,8 @@ int64_t TextClassTask::leading_positions() const {
 std::shared_ptr<Dataset> TextClassTask::without_units(const Dataset& data, int64_t row,
                                                       const std::vector<std::vector<bool>>& keep,
                                                       Removal removal) const {
-  const TextExample& example = texts(data).example(row);
-  std::vector<TextExample> variants;
-  variants.reserve(keep.size());
-  for (const auto& kept : keep) variants.push_back(encoder_.without_units(example, kept, removal));
-  return std::make_shared<TextDataset>("variants of one text", std::move(variants));
+  return std::make_shared<TextDataset>(
+      "variants of one text", encoder_.without_units(texts(data).example(row), keep, removal));
 }
 
 Target TextClassTask::find_target(const Dataset&, int64_t, const TaskOutput& output,
@@ -420,7 +467,14 @@ torch::Tensor TextClassTask::target_log_probabilities(const TaskOutput& output,
       .select(1, class_index(labels_, target.label));
 }
 
-torch::Tensor TextClassTask::embed(const Batch& batch) { return model_->embed(text_input(batch)); }
+torch::Tensor TextClassTask::embed(const Batch& batch) {
+  torch::Tensor embeddings = model_->embed(text_input(batch));
+  const auto replaced = batch.inputs.find("replaced");
+  if (replaced == batch.inputs.end()) return embeddings;
+  const torch::Tensor known =
+      model_->named_parameters()["embedding.weight"].slice(0, kSpecialCount);
+  return torch::where(replaced->second.unsqueeze(2), known.mean(0), embeddings);
+}
 
 TaskOutput TextClassTask::forward_from_embeddings(const torch::Tensor& embeddings,
                                                   const Batch& batch,

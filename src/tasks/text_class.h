@@ -50,6 +50,10 @@ class TextClassTask : public Task {
   std::shared_ptr<Dataset> without_units(const Dataset& data, int64_t row,
                                          const std::vector<std::vector<bool>>& keep,
                                          Removal removal) const override;
+  /// The mean is over the embeddings of the vocabulary, each entry counted once.
+  std::vector<Removal> removals() const override {
+    return {Removal::kDelete, Removal::kMask, Removal::kMean};
+  }
   Target find_target(const Dataset& data, int64_t row, const TaskOutput& output,
                      const std::string& name) const override;
   torch::Tensor target_scores(const TaskOutput& output, const Target& target) const override;

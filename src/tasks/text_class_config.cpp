@@ -18,6 +18,14 @@ DataFormat format_of_name(const std::string& path) {
   return DataFormat::kAuto;
 }
 
+// Throws Error(kUsage) unless `holds`: `section`, which the user knows as `name`, breaks the rule
+// of `key`.
+void require(bool holds, const json& section, const std::string& name, const char* key,
+             const char* rule) {
+  if (holds) return;
+  throw usage_error(name + "." + key + " is " + section.at(key).dump() + "; it must be " + rule);
+}
+
 }  // namespace
 
 json text_class_defaults() {
@@ -28,6 +36,7 @@ json text_class_defaults() {
             {"label_column", ""},        //
             {"separator", ""},           // between columns; empty: by format
             {"label_names", ""},         // file with one label name per line, for numeric labels
+            {"rationale_column", ""},    // of the training files: evidence, see RationaleCell
             {"extra", json::array()}}},  // further training rows, as RowSource
           {"text",
            {{"units", "mixed"},   // as TokenizerKind
@@ -66,7 +75,12 @@ json text_class_defaults() {
             {"wide", "fitted"},  // how n-grams add to the logits: "fitted" before training, "joint"
                                  // with the rest, or "none"
             {"wide_cost", 1.0},  // of the fitted one: C of its SVM
-            {"wide_idf", false},    // of the fitted one: average with a tf-idf SVM
+            {"wide_idf", false},  // of the fitted one: average with a tf-idf SVM
+            {"wide_factored",     // and a second linear model, as FactoredLinearOptions
+             {{"dim", 0},         // 0: none
+              {"epochs", 8},
+              {"dropout", 0.7},
+              {"learning_rate", 0.3}}},
             {"ngram_deep", false},  // each n-gram adds to the embedding of its unit
             {"ngram_dropout", 0.0}}},
           {"train",
@@ -77,6 +91,7 @@ json text_class_defaults() {
               {"learning_rate", 0.05},
               {"subsample", 1e-4},
               {"texts", json::array()}}},  // beside the training texts, as RowSource
+            {"rationale_weight", 0.0},     // of the loss that pulls pooling towards the evidence
             {"seed", 1}}}};
 }
 
@@ -180,9 +195,46 @@ NaiveBayesSvmOptions wide_options(const json& config) {
   return options;
 }
 
+double rationale_weight(const json& config) {
+  const auto weight = setting<double>(config, "train", "rationale_weight");
+  if (!(weight >= 0 && weight <= 1000)) {
+    throw usage_error("train.rationale_weight must be from 0 (off) to 1000");
+  }
+  if (weight == 0) return 0;
+  if (setting<std::string>(config, "data", "rationale_column").empty()) {
+    throw usage_error("train.rationale_weight needs data.rationale_column, where the evidence is");
+  }
+  if (setting<std::string>(config, "model", "pooling") != "attention") {
+    throw usage_error(
+        "train.rationale_weight needs model.pooling \"attention\": it is what learns "
+        "from the evidence");
+  }
+  return weight;
+}
+
+FactoredLinearOptions factored_options(const json& config) {
+  const json section = setting<json>(config, "model", "wide_factored");
+  const std::string name = "model.wide_factored";
+  const std::string origin = "text-class configuration (" + name + ")";
+  FactoredLinearOptions options;
+  options.dim = config_value<int64_t>(section, "dim", origin);
+  options.epochs = config_value<int64_t>(section, "epochs", origin);
+  options.dropout = config_value<double>(section, "dropout", origin);
+  options.learning_rate = config_value<double>(section, "learning_rate", origin);
+  options.seed = static_cast<uint64_t>(setting<int64_t>(config, "train", "seed"));
+  require(options.dim >= 0, section, name, "dim", "0 (none) or more");
+  require(options.epochs >= 1, section, name, "epochs", "1 or more");
+  require(options.dropout >= 0 && options.dropout < 1, section, name, "dropout",
+          "at least 0 and below 1");
+  require(options.learning_rate > 0 && options.learning_rate <= 10, section, name, "learning_rate",
+          "above 0 and at most 10");
+  return options;
+}
+
 SkipGramOptions pretrain_options(const json& config) {
   const json section = setting<json>(config, "train", "pretrain");
-  const std::string origin = "text-class configuration (train.pretrain)";
+  const std::string name = "train.pretrain";
+  const std::string origin = "text-class configuration (" + name + ")";
   SkipGramOptions options;
   options.dim = setting<int64_t>(config, "model", "embedding_dim");
   options.epochs = config_value<int64_t>(section, "epochs", origin);
@@ -191,17 +243,13 @@ SkipGramOptions pretrain_options(const json& config) {
   options.learning_rate = config_value<double>(section, "learning_rate", origin);
   options.subsample = config_value<double>(section, "subsample", origin);
   options.seed = static_cast<uint64_t>(setting<int64_t>(config, "train", "seed"));
-  const auto require = [&](bool holds, const char* key, const char* rule) {
-    if (holds) return;
-    throw usage_error(std::string("train.pretrain.") + key + " is " + section.at(key).dump() +
-                      "; it must be " + rule);
-  };
-  require(options.epochs >= 0, "epochs", "0 (no pre-training) or more");
-  require(options.window >= 1, "window", "1 or more");
-  require(options.negatives >= 1, "negatives", "1 or more");
-  require(options.learning_rate > 0 && options.learning_rate <= 1, "learning_rate",
+  require(options.epochs >= 0, section, name, "epochs", "0 (no pre-training) or more");
+  require(options.window >= 1, section, name, "window", "1 or more");
+  require(options.negatives >= 1, section, name, "negatives", "1 or more");
+  require(options.learning_rate > 0 && options.learning_rate <= 1, section, name, "learning_rate",
           "above 0 and at most 1");
-  require(options.subsample >= 0 && options.subsample <= 1, "subsample", "from 0 (off) to 1");
+  require(options.subsample >= 0 && options.subsample <= 1, section, name, "subsample",
+          "from 0 (off) to 1");
   return options;
 }
 

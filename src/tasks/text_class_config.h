@@ -12,6 +12,7 @@
 #include "attend/data/tokenizer.h"
 #include "attend/nn/text_classifier.h"
 #include "attend/tasks/config.h"
+#include "factored_linear.h"
 #include "naive_bayes_svm.h"
 #include "skip_gram.h"
 
@@ -44,7 +45,13 @@ TextClassifierOptions classifier_options(const nlohmann::json& config);
 
 NaiveBayesSvmOptions wide_options(const nlohmann::json& config);
 
+/// `dim` 0: no second linear model.
+FactoredLinearOptions factored_options(const nlohmann::json& config);
+
 /// `epochs` 0: no pre-training.
 SkipGramOptions pretrain_options(const nlohmann::json& config);
+
+/// 0: the evidence that people marked plays no part in training.
+double rationale_weight(const nlohmann::json& config);
 
 }  // namespace attend

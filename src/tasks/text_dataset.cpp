@@ -5,11 +5,6 @@
 #include <cmath>
 
 namespace attend {
-namespace {
-
-bool overlaps(const Span& a, const Span& b) { return a.begin < b.end && b.begin < a.end; }
-
-}  // namespace
 
 std::vector<float> ngram_values(const std::vector<NgramHit>& hits) {
   std::vector<int32_t> features;
@@ -69,48 +64,98 @@ TextExample TextEncoder::encode(const std::string& text) const {
   return example;
 }
 
-TextExample TextEncoder::without_units(const TextExample& example, const std::vector<bool>& keep,
-                                       Removal removal) const {
-  TextExample result;
-  result.text = example.text;
-  result.label = example.label;
-  result.label_index = example.label_index;
+void TextEncoder::mark_evidence(const std::vector<Span>& spans, TextExample& example) const {
+  example.evidence.clear();
+  for (const Span& unit : example.encoding.spans) {
+    example.evidence.push_back(std::any_of(spans.begin(), spans.end(), [&](const Span& span) {
+      return unit.begin < span.end && span.begin < unit.end;
+    }));
+  }
+}
+
+namespace {
+
+// A known n-gram of a text and the units it touches, [first, last]; empty if last < first.
+struct NgramReachOfUnits {
+  int32_t feature;
+  int32_t owner;
+  int32_t first;
+  int32_t last;
+  bool of_words;
+};
+
+// The stored hits do not say how far their n-gram reaches, so it is looked up again in the text.
+std::vector<NgramReachOfUnits> ngram_reaches(const NgramVocabulary& ngrams, std::string_view text,
+                                             const std::vector<Span>& units) {
+  std::vector<NgramReachOfUnits> reaches;
+  const auto index_of = [&](auto iterator) {
+    return static_cast<int32_t>(iterator - units.begin());
+  };
+  // The first unit that ends after `place`.
+  const auto unit_at = [&](int64_t place) {
+    return std::partition_point(units.begin(), units.end(),
+                                [&](const Span& span) { return span.end <= place; });
+  };
+  for (const Ngram& ngram : hashed_ngrams(ngrams.options(), text)) {
+    const int32_t feature = ngrams.find(ngram.hash);
+    if (feature < 0) continue;
+    const auto owner = unit_at(ngram.last.begin);
+    if (owner == units.end()) continue;
+    const auto first = unit_at(ngram.span.begin);
+    const auto end = std::partition_point(
+        first, units.end(), [&](const Span& span) { return span.begin < ngram.span.end; });
+    reaches.push_back(
+        {feature, index_of(owner), index_of(first), index_of(end) - 1, ngram.of_words});
+  }
+  return reaches;
+}
+
+}  // namespace
+
+std::vector<TextExample> TextEncoder::without_units(const TextExample& example,
+                                                    const std::vector<std::vector<bool>>& keeps,
+                                                    Removal removal) const {
   const Encoding& old = example.encoding;
-  std::vector<int32_t> new_index(old.ids.size(), -1);
-  std::vector<Span> removed;
-  for (size_t i = 0; i < old.ids.size(); ++i) {
-    if (keep[i] || removal == Removal::kMask) {
+  const size_t units = old.ids.size();
+  std::vector<NgramReachOfUnits> reaches;
+  if (ngrams.size() > 0) {
+    const auto end = static_cast<size_t>(old.spans.back().end);
+    reaches = ngram_reaches(ngrams, std::string_view(example.text).substr(0, end), old.spans);
+  }
+  std::vector<TextExample> variants;
+  variants.reserve(keeps.size());
+  std::vector<int32_t> new_index(units);
+  std::vector<int32_t> removed_before(units + 1);
+  for (const std::vector<bool>& keep : keeps) {
+    TextExample result;
+    result.text = example.text;
+    result.label = example.label;
+    result.label_index = example.label_index;
+    if (removal == Removal::kMean) result.replaced.assign(units, false);
+    for (size_t i = 0; i < units; ++i) {
+      removed_before[i + 1] = removed_before[i] + (keep[i] ? 0 : 1);
+      new_index[i] = -1;
+      if (!keep[i] && removal == Removal::kDelete) continue;
       new_index[i] = static_cast<int32_t>(result.encoding.ids.size());
       result.encoding.ids.push_back(keep[i] ? old.ids[i] : kPaddingId);
       result.encoding.spans.push_back(old.spans[i]);
+      if (removal == Removal::kMean) result.replaced[i] = !keep[i];
     }
-    if (!keep[i]) removed.push_back(old.spans[i]);
+    if (result.encoding.ids.empty()) {
+      result.encoding.ids.push_back(kPaddingId);
+      result.encoding.spans.push_back({0, 0});
+    }
+    for (const NgramReachOfUnits& reach : reaches) {
+      const bool touched =
+          removed_before[static_cast<size_t>(std::max(reach.first, reach.last + 1))] >
+          removed_before[static_cast<size_t>(reach.first)];
+      const int32_t index = new_index[static_cast<size_t>(reach.owner)];
+      if (touched || index < 0) continue;
+      result.ngrams.push_back({reach.feature, index, reach.of_words});
+    }
+    variants.push_back(std::move(result));
   }
-  if (result.encoding.ids.empty()) {
-    result.encoding.ids.push_back(kPaddingId);
-    result.encoding.spans.push_back({0, 0});
-  }
-  if (ngrams.size() == 0) return result;
-
-  // The stored hits do not say how far their n-gram reaches, so it is looked up again in the text.
-  const auto end = static_cast<size_t>(old.spans.back().end);
-  for (const Ngram& ngram :
-       hashed_ngrams(ngrams.options(), std::string_view(example.text).substr(0, end))) {
-    const int32_t feature = ngrams.find(ngram.hash);
-    if (feature < 0) continue;
-    // Removed spans are in order: the first that ends after the n-gram's begin decides.
-    const auto next = std::partition_point(removed.begin(), removed.end(), [&](const Span& span) {
-      return span.end <= ngram.span.begin;
-    });
-    if (next != removed.end() && overlaps(*next, ngram.span)) continue;
-    const auto unit =
-        std::partition_point(old.spans.begin(), old.spans.end(),
-                             [&](const Span& span) { return span.end <= ngram.last.begin; });
-    if (unit == old.spans.end()) continue;
-    const int32_t index = new_index[static_cast<size_t>(unit - old.spans.begin())];
-    if (index >= 0) result.ngrams.push_back({feature, index, ngram.of_words});
-  }
-  return result;
+  return variants;
 }
 
 Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> rows) const {
@@ -119,12 +164,16 @@ Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> row
   int64_t hits = 0;
   bool gold = true;
   bool weighted = false;
+  bool replaced = false;
+  bool marked = false;
   for (const int64_t row : rows) {
     const TextExample& example = data.example(row);
     longest = std::max(longest, static_cast<int64_t>(example.encoding.ids.size()));
     hits += static_cast<int64_t>(example.ngrams.size());
     gold = gold && example.label_index >= 0;
     weighted = weighted || example.weight != 1;
+    replaced = replaced || !example.replaced.empty();
+    marked = marked || !example.evidence.empty();
   }
   Batch batch;
   batch.size = size;
@@ -160,6 +209,22 @@ Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> row
     batch.inputs["ngram_values"] = torch::tensor(values, torch::kFloat32);
   }
   if (weighted) batch.inputs["row_weights"] = weights;
+  if (marked) {
+    torch::Tensor shares = torch::zeros({size, longest});
+    for (int64_t b = 0; b < size; ++b) {
+      const auto& evidence = data.example(rows[static_cast<size_t>(b)]).evidence;
+      std::copy(evidence.begin(), evidence.end(), shares.data_ptr<float>() + b * longest);
+    }
+    batch.inputs["evidence"] = shares / shares.sum(1, /*keepdim=*/true).clamp_min(1.0);
+  }
+  if (replaced) {
+    torch::Tensor marks = torch::zeros({size, longest}, torch::kBool);
+    for (int64_t b = 0; b < size; ++b) {
+      const auto& taken_out = data.example(rows[static_cast<size_t>(b)]).replaced;
+      std::copy(taken_out.begin(), taken_out.end(), marks.data_ptr<bool>() + b * longest);
+    }
+    batch.inputs["replaced"] = marks;
+  }
   if (gold) batch.targets = targets;
   return batch;
 }

@@ -21,7 +21,9 @@ struct TextExample {
   float weight = 1;   // in the loss
   Encoding encoding;  // at most max_length units
   std::vector<NgramHit> ngrams;
-  int64_t left_out = 0;  // units beyond max_length
+  int64_t left_out = 0;        // units beyond max_length
+  std::vector<bool> evidence;  // units that people marked; empty: not known
+  std::vector<bool> replaced;  // units that Removal::kMean took out; empty: none
 };
 
 class TextDataset : public Dataset {
@@ -62,14 +64,20 @@ struct TextEncoder {
   /// something.
   TextExample encode(const std::string& text) const;
 
-  /// `example` with only the units kept whose entry is true. N-grams that touch a removed unit go
-  /// with it. kMask puts the padding id, whose embedding is zero, in the unit's place.
-  TextExample without_units(const TextExample& example, const std::vector<bool>& keep,
-                            Removal removal) const;
+  /// Marks the units of `example` that touch one of `spans` (bytes of its text).
+  void mark_evidence(const std::vector<Span>& spans, TextExample& example) const;
+
+  /// `example` once per entry of `keeps`, with only the units kept whose entry is true. N-grams
+  /// that touch a removed unit go with it. kMask puts the padding id, whose embedding is zero, in
+  /// the unit's place; so does kMean, and marks it as replaced.
+  std::vector<TextExample> without_units(const TextExample& example,
+                                         const std::vector<std::vector<bool>>& keeps,
+                                         Removal removal) const;
 
   /// Inputs "tokens" `[batch, length]`, "lengths" `[batch]`, and for n-grams "ngram_ids",
-  /// "ngram_positions", "ngram_values" `[total]`; "row_weights" `[batch]` unless all are 1; targets
-  /// `[batch]` where all have gold.
+  /// "ngram_positions", "ngram_values" `[total]`; "row_weights" `[batch]` unless all are 1;
+  /// "replaced" `[batch, length]` bool if a unit is; "evidence" `[batch, length]` if any is marked,
+  /// each row with sum 1 or 0; targets `[batch]` where all have gold.
   Batch collate(const TextDataset& data, std::span<const int64_t> rows) const;
 };
 

@@ -32,36 +32,6 @@ TEST(Grouping, CharactersBecomeWords) {
   EXPECT_EQ(merged[2].span, (Span{9, 15}));
 }
 
-TEST(Grouping, SumsScoresAndKeepsRowsOfAttention) {
-  Random random(1);
-  AttentionMap map;
-  map.rows = map.columns = 6;
-  for (int row = 0; row < 6; ++row) {
-    std::vector<double> weights;
-    double sum = 0;
-    for (int column = 0; column < 6; ++column) {
-      weights.push_back(random.uniform());
-      sum += weights.back();
-    }
-    for (const double weight : weights) map.weights.push_back(static_cast<float>(weight / sum));
-  }
-  const std::vector<UnitGroup> groups = {{0, 1}, {1, 4}, {4, 6}};
-  const AttentionMap merged = merged_map(map, groups);
-  ASSERT_EQ(merged.rows, 3);
-  ASSERT_EQ(merged.columns, 3);
-  for (size_t row = 0; row < 3; ++row) {
-    EXPECT_NEAR(merged.weights[3 * row] + merged.weights[3 * row + 1] + merged.weights[3 * row + 2],
-                1.0, 1e-5);
-  }
-  // Queries 1..3 onto keys 4..5: mean over queries of the sum over keys.
-  double expected = 0;
-  for (size_t query = 1; query < 4; ++query) {
-    expected += (map.weights[6 * query + 4] + map.weights[6 * query + 5]) / 3;
-  }
-  EXPECT_NEAR(merged.weights[3 * 1 + 2], expected, 1e-6);
-  EXPECT_EQ(merged_scores({1, 2, 3, 4, 5, 6}, groups), (std::vector<double>{1, 9, 11}));
-}
-
 TEST(StrongestSegment, IsTheLargestSumOverAllSegments) {
   EXPECT_EQ(strongest_segment({}), std::nullopt);
   EXPECT_EQ(strongest_segment({-1, 0, -2}), std::nullopt);
@@ -144,6 +114,8 @@ TEST_P(Explained, TheMarkerIsFound) {
   }
   const int all = static_cast<int>(dev->size());
   EXPECT_EQ(hits["occlusion"], all);
+  for (const auto& [name, count] : hits)
+    printf("HITS %s %s %d of %d\n", GetParam().c_str(), name.c_str(), count, all);
   EXPECT_GT(hits["gradient-x-input"], hits["random"]);
   EXPECT_LT(hits["random"], all / 2);
 }

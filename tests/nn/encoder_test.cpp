@@ -161,7 +161,7 @@ TEST(Encoder, TraceComesBackForTheAskedLayers) {
   expect_usage_error([&] { encoder->forward(x, {}, request); }, {"layer 3", "3 layers"});
 }
 
-// 80 steps of gradient descent on: say at each position what stood at its mirror image.
+// 500 steps of gradient descent on: say at each position what stood at its mirror image.
 std::vector<double> loss_curve(bool mixed_precision, uint64_t seed) {
   torch::manual_seed(seed);
   EncoderOptions options{.layers = 2, .hidden = 32, .heads = 2, .feed_forward = 64};
@@ -169,7 +169,7 @@ std::vector<double> loss_curve(bool mixed_precision, uint64_t seed) {
   options.mixed_precision = mixed_precision;
   Encoder encoder(options);
   std::vector<double> losses;
-  for (int step = 0; step < 80; ++step) {
+  for (int step = 0; step < 500; ++step) {
     const torch::Tensor input = torch::randn({32, 8, 32});
     const torch::Tensor output = encoder->forward(input).hidden;
     EXPECT_EQ(output.scalar_type(), torch::kFloat);

@@ -13,7 +13,7 @@
 #include "attend/report/json.h"
 #include "attend/report/render.h"
 #include "attend/report/svg.h"
-#include "examples.h"
+#include "rich_examples.h"
 
 namespace attend {
 namespace {
@@ -45,10 +45,18 @@ void expect_well_formed(const std::vector<std::string>& files) {
 }
 
 // The JSON island of a page.
-nlohmann::json island(const std::string& page) {
+nlohmann::json whole_island(const std::string& page) {
   const std::string open = "id=\"data\">";
   const std::size_t begin = page.find(open) + open.size();
   return nlohmann::json::parse(page.substr(begin, page.find("</script>", begin) - begin));
+}
+
+// Its only explanation, with the notices of the page.
+nlohmann::json island(const std::string& page) {
+  const nlohmann::json whole = whole_island(page);
+  nlohmann::json explanation = whole["explanations"][0];
+  explanation["notices"] = whole["notices"];
+  return explanation;
 }
 
 std::size_t count(const std::string& text, const std::string& part) {
@@ -102,11 +110,12 @@ TEST(Svg, NoticesAreShown) {
 
 TEST(Html, HoldsEverythingAndNothingFromTheNetwork) {
   const std::string page = to_html(realistic(false));
-  EXPECT_LT(page.size(), 100'000U);
+  EXPECT_LT(page.size(), 130'000U);
   EXPECT_EQ(page.find("{{"), std::string::npos) << "every part of the template is filled";
   EXPECT_EQ(page.find("src="), std::string::npos);
   EXPECT_EQ(page.find("@import"), std::string::npos);
   EXPECT_EQ(count(page, "http"), 2U) << "only http-equiv and the SVG name space";
+  EXPECT_NE(page.find("default-src 'none'"), std::string::npos);
   const nlohmann::json data = island(page);
   EXPECT_EQ(data["target"], "编程");
   EXPECT_EQ(data["units"].size(), 10U);
@@ -140,20 +149,86 @@ TEST(Html, KeepsTheMeansWhenMapsExceedTheBudget) {
   e.attention.push_back(map_of(n, 0, -1, 1));
   EXPECT_EQ(island(to_html(e))["attention"].size(), 13U) << "all fit into 5 MB";
 
-  const std::string page = to_html(e, {.max_bytes = 200'000});
-  EXPECT_LE(page.size(), 200'000U);
-  const nlohmann::json data = island(page);
-  ASSERT_EQ(data["attention"].size(), 1U);
-  EXPECT_EQ(data["attention"][0]["label"], "layer 0, mean of heads");
-  EXPECT_EQ(data["default_map"], 0);
-  const std::string notice = data["notices"][0];
-  EXPECT_EQ(notice,
-            "12 of 13 attention maps are left out to keep this page under 0.2 MB; the means are "
-            "kept; a .json file holds them all");
+  // Every step down says what it cost, and the page stays under its budget.
+  const auto page_of = [&](std::size_t bytes) {
+    const std::string page = to_html(e, {.max_bytes = bytes});
+    EXPECT_LE(page.size(), bytes);
+    return island(page);
+  };
+  const nlohmann::json eight_bits = page_of(450'000);
+  EXPECT_EQ(eight_bits["attention"].size(), 13U);
+  EXPECT_EQ(eight_bits["attention"][0]["bits"], 8);
+  EXPECT_EQ(eight_bits["notices"][0],
+            "to keep this page under 0.5 MB, weights are rounded to 8 bits; a .json file holds "
+            "everything");
+
+  const nlohmann::json blocks = page_of(320'000);
+  EXPECT_EQ(blocks["attention"].size(), 13U);
+  EXPECT_EQ(blocks["attention"][0]["row_block"], 2);
+  EXPECT_EQ(blocks["attention"][12]["row_block"], 1) << "the mean";
+  EXPECT_NE(blocks["notices"][0].get<std::string>().find("single heads pooled"), std::string::npos);
+
+  const nlohmann::json means = page_of(180'000);
+  ASSERT_EQ(means["attention"].size(), 1U);
+  EXPECT_EQ(means["attention"][0]["label"], "layer 0, mean of heads");
+  EXPECT_EQ(means["default_map"], 0);
+  EXPECT_NE(means["notices"][0].get<std::string>().find(
+                "12 of 13 attention maps are left out (the means are kept)"),
+            std::string::npos);
 
   const nlohmann::json none = island(to_html(e, {.max_bytes = 60'000}));
   EXPECT_TRUE(none["attention"].empty());
   EXPECT_EQ(none["notices"].size(), 1U);
+}
+
+TEST(Html, LongInputsStaySmall) {
+  const Explanation e = testing::long_input(32'768);
+  const std::string page = to_html(e);
+  EXPECT_LE(page.size(), 5'000'000U);
+  const nlohmann::json data = island(page);
+  EXPECT_EQ(data["layers"][0]["all_links"], 2 * 32'768);
+  EXPECT_EQ(data["units"].size(), 32'768U);
+}
+
+TEST(Html, PicturesAreMadeSmallerAndTheirBoxesWithThem) {
+  Explanation e = testing::picture();
+  e.surface->width = 1920;  // 20 times
+  e.surface->height = 1280;
+  e.surface->pixels.assign(1920 * 1280 * 3, 7);
+  for (auto& box : e.surface->boxes)
+    box = {box.x * 20, box.y * 20, box.width * 20, box.height * 20};
+  const nlohmann::json surface = island(to_html(e))["surface"];
+  EXPECT_EQ(surface["reduced"], 3);
+  EXPECT_EQ(surface["width"], 640);
+  EXPECT_EQ(surface["height"], 427);
+  EXPECT_NEAR(surface["boxes"][4 * 95 + 2].get<double>(), 160 / 3.0, 1e-5);
+}
+
+TEST(Html, ComparisonHoldsBothAndTheirPairs) {
+  Explanation second = explanation_of({"我", "是", "很", "热爱", "阅读", "的", "人"});
+  const nlohmann::json data = whole_island(to_html(compare(realistic(true), second)));
+  EXPECT_EQ(data["kind"], "comparison");
+  EXPECT_EQ(data["explanations"].size(), 2U);
+  const nlohmann::json pairs = {{0, 0}, {1, 1}, {3, 3}, {5, 5}, {6, 6}};
+  EXPECT_EQ(data["pairs"], pairs);
+}
+
+TEST(Html, DatasetsAreCutToTheBudgetAndSaySo) {
+  DatasetReportBuilder builder;
+  Explanation e = realistic(true);
+  for (int i = 0; i < 500; ++i) {
+    e.input = std::string("我是一个热爱编程的人").append(3000, 'x');
+    builder.add(e, std::to_string(i), "编程");
+  }
+  const DatasetReport report = builder.finish();
+  const nlohmann::json cut = whole_island(to_html(report, {.max_bytes = 800'000}));
+  EXPECT_EQ(cut["dataset"]["rows"].size(), 500U);
+  EXPECT_NE(cut["notices"][0].get<std::string>().find("inputs are cut after"), std::string::npos);
+  const std::string page = to_html(report, {.max_bytes = 250'000});
+  EXPECT_LE(page.size(), 250'000U);
+  const nlohmann::json few = whole_island(page);
+  EXPECT_LT(few["dataset"]["rows"].size(), 500U);
+  EXPECT_EQ(few["notices"].size(), 2U);
 }
 
 TEST(Html, WeightsSurviveTheirEncoding) {

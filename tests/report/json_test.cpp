@@ -10,7 +10,8 @@
 #include "attend/base/error.h"
 #include "attend/base/file.h"
 #include "attend/report/render.h"
-#include "examples.h"
+#include "base64.h"
+#include "rich_examples.h"
 
 namespace attend {
 namespace {
@@ -47,7 +48,7 @@ void expect_equal(const Explanation& a, const Explanation& b) {
 TEST(Json, ExactText) {
   EXPECT_EQ(to_json(small()), R"({
   "format": "attend-explanation",
-  "version": 1,
+  "version": 2,
   "task": "text-class",
   "model": "runs/demo",
   "command": "attend explain runs/demo TEXT",
@@ -84,6 +85,153 @@ TEST(Json, RoundTripIsExact) {
     expect_equal(explanation_from_json(to_json(e), "x.json"), e);
   }
 }
+
+TEST(Json, EverythingRoundTrips) {
+  for (const Explanation& e : {testing::rich(), testing::translation(), testing::picture(),
+                               testing::long_input(300), testing::long_input(1)}) {
+    const Explanation back = explanation_from_json(to_json(e), "x.json");
+    expect_equal(back, e);
+    EXPECT_EQ(back.best_method, e.best_method);
+    EXPECT_EQ(back.verdict, e.verdict);
+    EXPECT_EQ(back.output, e.output);
+    EXPECT_EQ(back.target_position, e.target_position);
+    EXPECT_EQ(back.alignments.size(), e.alignments.size());
+    EXPECT_EQ(back.heads.size(), e.heads.size());
+    EXPECT_EQ(back.layers.size(), e.layers.size());
+    EXPECT_EQ(back.tiles.size(), e.tiles.size());
+    EXPECT_EQ(back.effects.size(), e.effects.size());
+    ASSERT_EQ(back.surface.has_value(), e.surface.has_value());
+    if (e.surface) {
+      EXPECT_EQ(back.surface->pixels, e.surface->pixels);
+    }
+    ASSERT_EQ(back.test.has_value(), e.test.has_value());
+    if (e.test) {
+      EXPECT_EQ(back.test->random_deletion_high, e.test->random_deletion_high);
+    }
+  }
+}
+
+TEST(Json, FilesOfVersion1AreRead) {
+  std::string text = to_json(small());
+  text.replace(text.find("\"version\": 2"), 12, "\"version\": 1");
+  expect_equal(explanation_from_json(text, "x.json"), small());
+}
+
+TEST(Json, Base64RefusesWhatItDoesNotWrite) {
+  for (const std::string text : {"A", "AAA", "A===", "====", "AA=A", "AA==AAAA", "AA\nA", "AA-_"}) {
+    EXPECT_FALSE(report::from_base64(text)) << text;
+  }
+  std::mt19937 random(3);
+  for (std::size_t size = 0; size < 20; ++size) {
+    std::vector<uint8_t> bytes(size);
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+    EXPECT_EQ(report::from_base64(report::to_base64(bytes)), bytes);
+  }
+}
+
+// A change to an explanation with everything and what must be said about it.
+struct BrokenField {
+  const char* name;
+  void (*change)(Explanation&);
+  std::string message;
+};
+
+class BrokenExplanation : public ::testing::TestWithParam<BrokenField> {};
+
+TEST_P(BrokenExplanation, IsRefusedWithThePath) {
+  Explanation e = testing::rich();
+  const Explanation other = testing::translation(), image = testing::picture();
+  const Explanation many = testing::long_input(7);
+  e.output = other.output;
+  e.output_units = other.output_units;
+  e.alignments = {{"m", false, "", std::vector<double>(4 * 7, 0.5)}};
+  e.layers = many.layers;
+  e.tiles = many.tiles;
+  e.surface = image.surface;
+  e.surface->boxes.resize(7);
+  check_explanation(e);
+  GetParam().change(e);
+  try {
+    check_explanation(e, "x.json");
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).substr(0, GetParam().message.size()), GetParam().message);
+  }
+}
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
+
+INSTANTIATE_TEST_SUITE_P(
+    Json, BrokenExplanation,
+    ::testing::Values(
+        BrokenField{"Role", [](Explanation& e) { e.attention[0].role = "x\n"; },
+                    "x.json: $.attention[0].role: \"x\\n\": give self, decoder, cross or pooling"},
+        BrokenField{"CrossRows", [](Explanation& e) { e.attention[0].role = "cross"; },
+                    "x.json: $.attention[0].rows: 7 rows for 4 output units; give one per unit"},
+        BrokenField{"DecoderColumns", [](Explanation& e) { e.attention[0].role = "decoder"; },
+                    "x.json: $.attention[0].columns: 7 columns for 4 output units"},
+        BrokenField{"OutputSpan", [](Explanation& e) { e.output_units[0].span.end = 99; },
+                    "x.json: $.output_units[0].span: ends at 99, past the output's 10 bytes"},
+        BrokenField{"TargetPosition", [](Explanation& e) { e.target_position = 4; },
+                    "x.json: $.target_position: 4 is not one of the 4 output units"},
+        BrokenField{"StepOrder", [](Explanation& e) { e.test->steps[2] = 1; },
+                    "x.json: $.test.steps[2]: 1 does not ascend"},
+        BrokenField{"FirstStep", [](Explanation& e) { e.test->steps[0] = 1; },
+                    "x.json: $.test.steps[0]: 1: the first step removes 0"},
+        BrokenField{"LastStep", [](Explanation& e) { e.test->steps[7] = 8; },
+                    "x.json: $.test.steps[7]: removes 8 of 7 units"},
+        BrokenField{"Band", [](Explanation& e) { e.test->random_insertion_low.pop_back(); },
+                    "x.json: $.test.random_insertion_low: 7 numbers for 8 steps"},
+        BrokenField{"BandRange", [](Explanation& e) { e.test->random_deletion_low[1] = 1.5; },
+                    "x.json: $.test.random_deletion_low[1]: 1.5 is not between 0 and 1"},
+        BrokenField{"NoTest", [](Explanation& e) { e.test.reset(); },
+                    "x.json: $.attributions[0].faithfulness.deletion_curve: 8 numbers for 0 steps"},
+        BrokenField{
+            "Curve",
+            [](Explanation& e) { e.attributions[1].faithfulness->insertion_curve[3] = kNan; },
+            "x.json: $.attributions[1].faithfulness.insertion_curve[3]: nan is not"},
+        BrokenField{"Area", [](Explanation& e) { e.attributions[1].faithfulness->deletion = kNan; },
+                    "x.json: $.attributions[1].faithfulness.deletion: nan is not"},
+        BrokenField{"AlignmentSize", [](Explanation& e) { e.alignments[0].scores.pop_back(); },
+                    "x.json: $.alignments[0].scores: 27 scores for 4 output units and 7 units"},
+        BrokenField{"HeadNumber", [](Explanation& e) { e.heads[1].head = -1; },
+                    "x.json: $.heads[1].head: -1 is negative"},
+        BrokenField{"HeadEntropy", [](Explanation& e) { e.heads[1].entropy = 1.2; },
+                    "x.json: $.heads[1].entropy: 1.2 is not between 0 and 1"},
+        BrokenField{"Importance", [](Explanation& e) { e.heads[1].importance = kNan; },
+                    "x.json: $.heads[1].importance: nan is not"},
+        BrokenField{"LayerSize", [](Explanation& e) { e.layers[1].received.push_back(0); },
+                    "x.json: $.layers[1].received: 8 numbers for 7 units"},
+        BrokenField{"Received", [](Explanation& e) { e.layers[1].received[0] = -1; },
+                    "x.json: $.layers[1].received[0]: -1 is negative"},
+        BrokenField{"Link", [](Explanation& e) { e.layers[0].links[0].key = 7; },
+                    "x.json: $.layers[0].links[0]: links unit 0 to 7, but units are 0 to 6"},
+        BrokenField{"LinkWeight", [](Explanation& e) { e.layers[0].links[0].weight = 2; },
+                    "x.json: $.layers[0].links[0][2]: 2 is not between 0 and 1"},
+        BrokenField{"Pooled", [](Explanation& e) { e.layers[0].pooled_rows = kHuge; },
+                    "x.json: $.layers[0].pooled: 49 weights for 9223372036854775807 x 7"},
+        BrokenField{"TileRange", [](Explanation& e) { e.tiles[0].first_row = 1; },
+                    "x.json: $.tiles[0].rows: units 1 to 7 of 7"},
+        BrokenField{"TileHuge", [](Explanation& e) { e.tiles[0].columns = kHuge; },
+                    "x.json: $.tiles[0].columns: units 0 to 7 of 7"},
+        BrokenField{"TileWeight", [](Explanation& e) { e.tiles[0].weights[0] = 3; },
+                    "x.json: $.tiles[0].weights: 3 is not between 0 and 1"},
+        BrokenField{"SurfaceSide", [](Explanation& e) { e.surface->width = kHuge; },
+                    "x.json: $.surface.width: 9223372036854775807 is not between"},
+        BrokenField{"Channels", [](Explanation& e) { e.surface->channels = 4; },
+                    "x.json: $.surface.channels: 4: give 1 (grey) or 3 (RGB)"},
+        BrokenField{"Pixels", [](Explanation& e) { e.surface->pixels.pop_back(); },
+                    "x.json: $.surface.pixels: 18431 bytes for 96 x 64 x 3"},
+        BrokenField{"Boxes", [](Explanation& e) { e.surface->boxes.pop_back(); },
+                    "x.json: $.surface.boxes: 6 numbers for 7 units"},
+        BrokenField{"BoxInside", [](Explanation& e) { e.surface->boxes[1].width = kHuge; },
+                    "x.json: $.surface.boxes[1]: is not inside the surface"},
+        BrokenField{"EffectShare", [](Explanation& e) { e.effects[0].after[1].probability = -1; },
+                    "x.json: $.effects[0].after[1].probability: -1 is not between 0 and 1"},
+        BrokenField{"EffectChange", [](Explanation& e) { e.effects[0].change = kNan; },
+                    "x.json: $.effects[0].change: nan is not"}),
+    [](const ::testing::TestParamInfo<BrokenField>& test) { return std::string(test.param.name); });
 
 TEST(Json, RoundTripKeepsEveryBitOfRandomNumbers) {
   std::mt19937_64 random(7);
@@ -146,7 +294,7 @@ TEST_P(BrokenJson, IsRefusedInOneLineWithThePath) {
 INSTANTIATE_TEST_SUITE_P(
     Json, BrokenJson,
     ::testing::Values(
-        Broken{"Syntax", "\"version\": 1,", "\"version\": ,",
+        Broken{"Syntax", "\"version\": 2,", "\"version\": ,",
                "x.json: not JSON: parse error at line 3"},
         Broken{"Truncated", "\"notices\": [\n    \"cut\"\n  ]\n}", "\"notices\": [",
                "x.json: not JSON: "},
@@ -155,8 +303,8 @@ INSTANTIATE_TEST_SUITE_P(
         Broken{"NotANumber", "-0.25", "NaN", "x.json: not JSON: "},
         Broken{"Format", "attend-explanation", "other",
                "x.json: $.format: expected \"attend-explanation\""},
-        Broken{"Version", "\"version\": 1", "\"version\": 2",
-               "x.json: $.version: version 2 is not known"},
+        Broken{"Version", "\"version\": 2", "\"version\": 3",
+               "x.json: $.version: version 3 is not known; this program reads versions 1 to 2"},
         Broken{"Missing", "\"target\": \"A\",", "", "x.json: $: \"target\" is missing"},
         Broken{"WrongType", "\"target\": \"A\"", "\"target\": 3",
                "x.json: $.target: expected a string, found number"},

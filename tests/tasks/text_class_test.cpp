@@ -1,11 +1,13 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "../../src/tasks/text_dataset.h"
 #include "attend/base/error.h"
+#include "attend/base/random.h"
 #include "attend/nn/text_classifier.h"
 #include "attend/nn/weights.h"
 #include "attend/tasks/run_folder.h"
@@ -115,6 +117,26 @@ TEST_F(TextClass, AfterTrainingTheMixIsTheBestOnTheDevSet) {
   }
 }
 
+// With a second linear model the scores are those of the best mix of the two, as they come.
+TEST_F(TextClass, ASecondLinearModelIsMixedIn) {
+  prepare(kWide);
+  const auto wide_loss = [&] {
+    torch::NoGradGuard no_grad;
+    std::vector<int64_t> all(static_cast<size_t>(data_->size()));
+    std::iota(all.begin(), all.end(), int64_t{0});
+    const Batch batch = task_->collate(*data_, all);
+    auto* model = dynamic_cast<TextClassifierWithAttentionImpl*>(task_->model().get());
+    model->scale_parts(0, 1);
+    return task_->loss(task_->forward(batch, {}), batch, {}).item<double>();
+  };
+  const double one = wide_loss();
+  task_ = make_task("text-class");
+  json both = kWide;
+  both["model"]["wide_factored"]["dim"] = 8;
+  prepare(both);
+  EXPECT_LT(wide_loss(), one);
+}
+
 TEST_F(TextClass, AdditiveContributionsAreExact) {
   prepare(kWide);
   torch::NoGradGuard no_grad;
@@ -130,7 +152,7 @@ TEST_F(TextClass, AdditiveContributionsAreExact) {
 TEST_F(TextClass, KeepingEveryUnitChangesNothing) {
   prepare(kWide);
   const auto units = task_->units(*data_, 0).size();
-  for (const Removal removal : {Removal::kDelete, Removal::kMask}) {
+  for (const Removal removal : task_->removals()) {
     const auto same = task_->without_units(*data_, 0, {std::vector<bool>(units, true)}, removal);
     EXPECT_TRUE(torch::equal(scores(*same, {0}), scores(*data_, {0})));
   }
@@ -145,6 +167,93 @@ TEST_F(TextClass, DeletingAUnitEqualsTheTextWithoutIt) {
   EXPECT_TRUE(torch::allclose(scores(*gone, {0}), scores(*data_, {2}), 1e-5, 1e-6));
   const auto nothing = task_->without_units(*data_, 0, {{false, false, false}}, Removal::kDelete);
   EXPECT_TRUE(torch::isfinite(scores(*nothing, {0})).all().item<bool>());
+}
+
+// What is left of the n-grams is what the text has of them away from the removed units.
+TEST_F(TextClass, NgramsThatTouchARemovedUnitGoWithIt) {
+  prepare({{"model", {{"wide", "fitted"}}},
+           {"text",
+            {{"ngrams", {{"char_min", 1}, {"char_max", 3}, {"word_max", 2}, {"min_count", 1}}}}}},
+          "A\talpha sun hill 我爱音乐\nB\tbeta sun tree 我爱\n");
+  const auto& whole = dynamic_cast<const TextDataset&>(*data_).example(0);
+  const size_t units = whole.encoding.ids.size();
+  Random random(2);
+  for (int trial = 0; trial < 30; ++trial) {
+    std::vector<bool> keep(units);
+    for (size_t i = 0; i < units; ++i) keep[i] = random.uniform() < 0.6;
+    const auto masked = task_->without_units(*data_, 0, {keep}, Removal::kMask);
+    // By hand: blank the removed units out with a character that no n-gram of the vocabulary holds.
+    std::string text = whole.text;
+    for (size_t i = 0; i < units; ++i) {
+      const Span& span = whole.encoding.spans[i];
+      for (int64_t at = span.begin; !keep[i] && at < span.end; ++at) {
+        text[static_cast<size_t>(at)] = '#';
+      }
+    }
+    const auto blanked = task_->from_inputs({text});
+    const auto features = [&](const Dataset& data) {
+      std::vector<int32_t> found;
+      for (const NgramHit& hit : dynamic_cast<const TextDataset&>(data).example(0).ngrams) {
+        found.push_back(hit.feature);
+      }
+      std::sort(found.begin(), found.end());
+      return found;
+    };
+    EXPECT_EQ(features(*masked), features(*blanked)) << text;
+  }
+}
+
+TEST_F(TextClass, TheMeanTakesAUnitsPlace) {
+  prepare(kWide);
+  torch::NoGradGuard no_grad;
+  std::vector<bool> keep(task_->units(*data_, 0).size(), true);
+  keep[1] = false;
+  const auto variants = task_->without_units(*data_, 0, {keep}, Removal::kMean);
+  const std::vector<int64_t> first = {0};
+  const torch::Tensor embeddings = task_->embed(task_->collate(*variants, first))[0];
+  const torch::Tensor table = task_->model()->named_parameters()["embedding.weight"];
+  EXPECT_TRUE(torch::allclose(embeddings[1], table.slice(0, kSpecialCount).mean(0), 1e-5, 1e-6));
+  EXPECT_TRUE(torch::equal(embeddings[0], task_->embed(task_->collate(*data_, first))[0][0]));
+  const auto masked = task_->without_units(*data_, 0, {keep}, Removal::kMask);
+  EXPECT_FALSE(torch::equal(scores(*variants, {0}), scores(*masked, {0})));
+}
+
+TEST_F(TextClass, PoolingIsPulledTowardsTheEvidence) {
+  torch::manual_seed(1);
+  const std::string path =
+      folder_.write("marked.jsonl", R"({"label": "A", "text": "one alpha day", "spans": [[1, 2]]})"
+                                    "\n"
+                                    R"({"label": "B", "text": "sun beta", "spans": []})"
+                                    "\n");
+  const json settings = {{"data",
+                          {{"format", "jsonl"},
+                           {"label_column", "label"},
+                           {"text_column", "text"},
+                           {"rationale_column", "spans"}}},
+                         {"train", {{"rationale_weight", 2.0}}}};
+  config_ = merge_config(testing::small_config(*task_), settings, "test");
+  data_ = task_->prepare(config_, {path});
+  task_->model()->eval();
+  const std::vector<int64_t> rows = {0, 1};
+  const Batch batch = task_->collate(*data_, rows);
+  EXPECT_TRUE(torch::equal(batch.inputs.at("evidence"),
+                           torch::tensor({{0.0F, 1.0F, 0.0F}, {0.0F, 0.0F, 0.0F}})));
+  const TaskOutput output = task_->forward(batch, {});
+  Batch unmarked = batch;
+  unmarked.inputs.erase("evidence");
+  // Weight 2 times -log of the weight on the marked unit; the row without marks adds nothing.
+  EXPECT_NEAR(task_->loss(output, batch, {}).item<double>() -
+                  task_->loss(output, unmarked, {}).item<double>(),
+              -2 * std::log(output.readout[0][1].item<double>()) / 2, 1e-5);
+
+  const auto refused = [&](const json& change) {
+    return error_of([&] { task_->prepare(merge_config(config_, change, "test"), {path}); },
+                    ExitCode::kUsage);
+  };
+  EXPECT_NE(refused({{"model", {{"pooling", "mean"}}}}).find("model.pooling"), std::string::npos);
+  EXPECT_NE(refused({{"data", {{"rationale_column", ""}}}}).find("data.rationale_column"),
+            std::string::npos);
+  EXPECT_NE(refused({{"train", {{"rationale_weight", -1.0}}}}).find("from 0"), std::string::npos);
 }
 
 TEST(NgramValues, CharactersAndWordsAreHalfOfTheLengthEach) {

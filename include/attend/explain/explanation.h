@@ -40,10 +40,10 @@ struct Attribution {
   std::string method;      ///< "attention", "occlusion", "gradient-x-input", "random", ...
   bool is_signed = false;  ///< true: positive speaks for the target, negative against it
   std::string meaning;     ///< what one number is, e.g. "drop of the probability without the unit"
-  std::vector<double> scores;                ///< one per unit
-  double seconds = 0;                        ///< wall time of this method on this input
-  std::optional<Faithfulness> faithfulness;  ///< nothing where it was not measured
-  std::string note;  ///< what belongs to the numbers, e.g. a completeness residual; may be empty
+  std::vector<double> scores;                     ///< one per unit
+  double seconds = 0;                             ///< wall time of this method on this input
+  std::optional<Faithfulness> faithfulness = {};  ///< nothing where it was not measured
+  std::string note = {};                          ///< e.g. a completeness residual; may be empty
 };
 
 /// Attention weights: row = query, column = key. Rows sum to 1 (to the mass that is left, where a

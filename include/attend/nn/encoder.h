@@ -125,7 +125,7 @@ class EncoderImpl : public torch::nn::Module {
   explicit EncoderImpl(const EncoderOptions& encoder_options);
 
   /// `input` [batch, length, hidden]; `lengths` [batch] int64, undefined = no padding.
-  /// Throws Error (usage) when the request names a layer that does not exist.
+  /// Throws Error (usage) when the request names a layer or a head that does not exist.
   EncoderOutput forward(const torch::Tensor& input, const torch::Tensor& lengths = {},
                         const ForwardRequest& request = {});
 

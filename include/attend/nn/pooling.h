@@ -5,6 +5,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "attend/nn/attention_edit.h"
 
 namespace attend {
 
@@ -50,13 +53,17 @@ class PoolingImpl : public torch::nn::Module {
  public:
   explicit PoolingImpl(const PoolingOptions& pooling_options);
 
-  /// `hidden` [batch, length, hidden]; `lengths` [batch] int64, undefined = all valid.
-  PoolingOutput forward(const torch::Tensor& hidden, const torch::Tensor& lengths = {});
+  /// `hidden` [batch, length, hidden]; `lengths` [batch] int64, undefined = all valid. `edits`
+  /// change attention pooling like any attention (their layers are not looked at), other kinds not
+  /// at all.
+  PoolingOutput forward(const torch::Tensor& hidden, const torch::Tensor& lengths = {},
+                        const std::vector<AttentionEdit>& edits = {});
 
   const PoolingOptions& options() const { return options_; }
 
  private:
-  PoolingOutput attention_pool(const torch::Tensor& hidden, const torch::Tensor& lengths);
+  PoolingOutput attention_pool(const torch::Tensor& hidden, const torch::Tensor& lengths,
+                               const std::vector<AttentionEdit>& edits);
 
   PoolingOptions options_;
   torch::nn::Linear projection_{nullptr};

@@ -4,10 +4,13 @@
 #include "attend/nn/torch.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace attend {
+
+struct AttentionInputs;
 
 /// Which statistics one attention call reports. All off by default: nothing is computed that was
 /// not asked for.
@@ -21,10 +24,13 @@ struct TraceStatistics {
   /// Cells of the pooled map, queries down and keys across; 0 = no map. Both or neither.
   int64_t pooled_rows = 0;
   int64_t pooled_columns = 0;
+  bool inputs = false;  ///< what the weights were computed from; see AttentionInputs
+  bool hidden = false;  ///< the vectors behind the layer; see LayerTrace
 
   bool pooled() const { return pooled_rows > 0 && pooled_columns > 0; }
   bool any() const {
-    return weights || lse || entropy || received || sink || top_keys > 0 || pooled();
+    return weights || lse || entropy || received || sink || top_keys > 0 || pooled() || inputs ||
+           hidden;
   }
 };
 
@@ -65,6 +71,9 @@ struct AttentionStatistics {
   /// sum of the weights of queries [r * queries / rows, (r + 1) * queries / rows) on the keys [c *
   /// keys / columns, (c + 1) * keys / columns), rounded down; all cells add up to all weights.
   torch::Tensor pooled;
+  /// Any part of the weights, and what they carry, in memory linear in the length. Filled by
+  /// MultiHeadAttention, not by attention().
+  std::shared_ptr<const AttentionInputs> inputs;
 };
 
 /// What the queries and keys of an attention layer are.
@@ -81,6 +90,9 @@ struct LayerTrace : AttentionStatistics {
   int64_t layer = 0;
   std::string label;  ///< for a person: "layer 0"
   AttentionRole role = AttentionRole::kSelf;
+  /// [batch, query, size]: the vectors that leave the layer's block (self-attention of a decoder
+  /// block: that leave this part of it), where asked for.
+  torch::Tensor hidden;
 };
 
 /// One entry per traced layer, in the order of the layers.

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "attend/explain/explanation.h"
+#include "attend/report/comparison.h"
+#include "attend/report/dataset.h"
 
 namespace attend {
 
@@ -42,8 +44,39 @@ std::string terminal_matrix(const Explanation& explanation, std::size_t map_inde
 /// The input with the evidence span underlined; "" if there is none.
 std::string terminal_evidence(const Explanation& explanation, const TerminalStyle& style);
 
-/// Everything above for a person: prediction, evidence, highlight, the default map, notices,
-/// command.
+/// Layers by heads: entropy, mean distance and, where measured, importance.
+std::string terminal_heads(const Explanation& explanation, const TerminalStyle& style);
+
+/// A line per output unit with the units that weigh most in it, by alignments[index].
+std::string terminal_alignment(const Explanation& explanation, std::size_t index,
+                               const TerminalStyle& style);
+
+/// Deletion and insertion curves in braille over the band of random orders; a table of both without
+/// unicode.
+std::string terminal_curve(const Explanation& explanation, const TerminalStyle& style);
+
+/// Sums of layers[index] of a long input: totals, strips, pooled map, heaviest links.
+std::string terminal_long(const Explanation& explanation, std::size_t index,
+                          const TerminalStyle& style);
+
+/// The surface made small, with the scores of attributions[index] over it.
+std::string terminal_overlay(const Explanation& explanation, std::size_t index,
+                             const TerminalStyle& style);
+
+/// What each steering did: output before, after, change.
+std::string terminal_effects(const Explanation& explanation, const TerminalStyle& style);
+
+/// Both predictions and, for every shared method, both rows and their difference.
+std::string terminal_comparison(const Comparison& comparison, const TerminalStyle& style);
+
+/// How many inputs, the confusion matrix, the top units per class (by `method`, the first if
+/// empty) and the least sure wrong inputs.
+std::string terminal_dataset(const DatasetReport& report, const TerminalStyle& style,
+                             const std::string& method = "");
+
+/// For a person: prediction, evidence, scores of units with their faithfulness, what steering did,
+/// then what the explanation has of picture, alignment, long-input sums and the default map;
+/// notices, command.
 std::string terminal_report(const Explanation& explanation, const TerminalStyle& style);
 
 }  // namespace attend

@@ -36,6 +36,11 @@ bool is_run_folder(const std::filesystem::path& folder);
 /// (missing, a newer format, another task's weights, damaged) and the fix.
 Run load_run(const std::filesystem::path& folder, bool weights = true);
 
+/// Sets one section of a run folder's attend.json and leaves the rest as it is, atomically. Throws
+/// Error(kModel) if the file is missing or damaged, Error(kData) if it cannot be written.
+void update_run_info(const std::filesystem::path& folder, const std::string& section,
+                     const nlohmann::json& value);
+
 /// A hash over every input and gold output, which tells whether data changed.
 std::string fingerprint(const Dataset& data);
 

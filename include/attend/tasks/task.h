@@ -62,6 +62,9 @@ struct TaskOutput {
   torch::Tensor scores;  ///< `[batch, outputs]` logits; a task with a sequence of outputs adds axes
   torch::Tensor readout;  ///< `[batch, length]` how the head reads the encoder; rows sum to 1
   Trace trace;            ///< what the forward pass was asked to report about its attention
+  /// `[batch, heads, length]`, in the autograd graph, where the head reads the encoder by
+  /// attention: `readout` is their mean. Undefined elsewhere.
+  torch::Tensor readout_weights{};
   /// `[batch, positions, dim]`, for tasks with large outputs: what the scores are made of. While
   /// training there may be no scores beside it, the loss making a few of them at a time.
   torch::Tensor hidden{};
@@ -83,7 +86,8 @@ struct LossOptions {
 /// How units are taken out of an input when an explanation asks "what if this were not there?".
 enum class Removal {
   kDelete,  ///< the sequence becomes shorter
-  kMask     ///< the unit is replaced by the task's unknown or mask unit; length stays
+  kMask,    ///< the unit is replaced by the task's unknown or mask unit; length stays
+  kMean     ///< the unit's vector is replaced by the mean over known units; length stays
 };
 
 /// Collects per-example outcomes, so that any metric can be computed on any resample of them.
@@ -213,6 +217,9 @@ class Task {
                                                  const std::vector<std::vector<bool>>& keep,
                                                  Removal removal) const = 0;
 
+  /// What without_units can do.
+  virtual std::vector<Removal> removals() const { return {Removal::kDelete, Removal::kMask}; }
+
   /// The target that a user names, for example `row` whose forward pass gave `output` (a batch of
   /// one). Empty: the predicted output. Otherwise an output's name, and for a sequence of outputs
   /// whatever the task documents (a place, a word of the output). Throws Error(kUsage) listing what
@@ -240,6 +247,11 @@ class Task {
   virtual std::vector<Unit> output_units(const Dataset& data, int64_t row) const {
     (void)data, (void)row;
     return {};
+  }
+
+  /// The target that output unit `unit` is: what was generated or given there.
+  virtual Target output_target(const Dataset& data, int64_t row, int64_t unit) const {
+    return {output_units(data, row).at(static_cast<size_t>(unit)).text, unit};
   }
 
   /// The inputs as vectors `[batch, length, dim]`, where gradients and paths begin.

@@ -8,7 +8,7 @@
 // Five products, 2.5 times the forward. The loop is over chunks of 256 keys, whose panels, dK and
 // dV stay in L2 (320 KiB at dim 64), and inside it over blocks of 48 rows, whose P and dS (52 KiB
 // each) do as well. dQ is summed in fp32 over the chunks. With fewer heads than threads the chunks
-// of one head are dealt to the threads in turn, each with a dQ of its own; they are added in a
+// of one head are dealt to the threads, each with a dQ of its own; they are added in a
 // fixed order.
 
 constexpr int64_t kGradientKeys = 256;
@@ -212,7 +212,7 @@ inline void gradient_block(const GradientCall& call, const Sequence& s, int64_t 
   const int64_t last = at_most(first + kGradientRows, s.rows);
   for (int64_t row = first; row < last; row += kTileRows, ++count) {
     RowTile& tile = tiles[count];
-    tile = make_tile(a, s, head, row, int(at_most(kTileRows, last - row)));
+    make_tile(a, s, head, row, int(at_most(kTileRows, last - row)), tile);
     const KeyRange mine = intersect(tile.any, chunk);
     if (mine.begin == mine.end) continue;
     any = {at_most(any.begin, mine.begin), at_least(any.end, mine.end)};
@@ -283,13 +283,13 @@ inline void gradient_block(const GradientCall& call, const Sequence& s, int64_t 
                                                              columns.begin / 2 * dim_pitch,
                                                          dim_pitch,
                                                          (columns.end - columns.begin) / 2, false,
-                                                         target, dim_pitch, dim_pitch);
+                                                         target, dim_pitch, dim_pitch, nullptr);
     } else {
       (ordinary ? add_product<kPitch, 1>
                 : add_product_carefully<kPitch, 1>)(tile.count, dp + columns.begin,
                                                     memory.keys + columns.begin * dim_pitch,
                                                     dim_pitch, columns.end - columns.begin, false,
-                                                    target, dim_pitch, dim_pitch);
+                                                    target, dim_pitch, dim_pitch, nullptr);
     }
   }
 
@@ -317,24 +317,25 @@ inline void gradient_block(const GradientCall& call, const Sequence& s, int64_t 
       const auto add =
           ordinary ? add_product<1, kPitch, Bf16> : add_product_carefully<1, kPitch, Bf16>;
       add(keys, memory.weight_pairs + place, memory.d_output_pairs + begin * value_pitch,
-          value_pitch, end - begin, false, d_values, value_pitch, value_pitch);
+          value_pitch, end - begin, false, d_values, value_pitch, value_pitch, nullptr);
       add(keys, memory.d_score_pairs + place, memory.query_pairs + begin * dim_pitch, dim_pitch,
-          end - begin, false, d_keys, dim_pitch, dim_pitch);
+          end - begin, false, d_keys, dim_pitch, dim_pitch, nullptr);
     } else {
       const int64_t place = begin * kPitch + key - base;
       const auto add = ordinary ? add_product<1, kPitch> : add_product_carefully<1, kPitch>;
       add(keys, memory.weights + place, memory.d_output + begin * value_pitch, value_pitch,
-          end - begin, false, d_values, value_pitch, value_pitch);
+          end - begin, false, d_values, value_pitch, value_pitch, nullptr);
       add(keys, memory.d_scores + place, memory.queries + begin * dim_pitch, dim_pitch, end - begin,
-          false, d_keys, dim_pitch, dim_pitch);
+          false, d_keys, dim_pitch, dim_pitch, nullptr);
     }
   }
 }
 
-// Chunks first_chunk, first_chunk + step, ... of one (batch, kv head) for all of its query heads.
-// d_query: [group][rows][dim_pitch] (rows rounded up), added to.
+// The chunks of one (batch, kv head) that are `split`'s of `splits`, for all of its query heads:
+// dealt back and forth, since under a causal mask each is more work than the next. d_query:
+// [group][rows][dim_pitch] (rows rounded up), added to.
 inline void gradient_chunks(const GradientCall& call, const Sequence& s, int64_t kv_head,
-                            int64_t first_chunk, int64_t step, float* d_query,
+                            int64_t split, int64_t splits, float* d_query,
                             const BiasGradients& biases) {
   const Attention& a = call.attention;
   const Gradients& g = call.gradients;
@@ -344,7 +345,9 @@ inline void gradient_chunks(const GradientCall& call, const Sequence& s, int64_t
   const int64_t head_floats = rounded_up(s.rows, kTileRows) * dim_pitch;
   GradientMemory memory;
   layout(a, thread_scratch().floats(layout(a, nullptr, nullptr)), &memory);
-  for (int64_t chunk = first_chunk; chunk * kGradientKeys < s.keys; chunk += step) {
+  for (int64_t turn = 0; turn * splits * kGradientKeys < s.keys; ++turn) {
+    const int64_t chunk = turn * splits + (turn % 2 == 0 ? split : splits - 1 - split);
+    if (chunk * kGradientKeys >= s.keys) continue;
     const KeyRange keys{chunk * kGradientKeys, at_most((chunk + 1) * kGradientKeys, s.keys)};
     const bool ordinary = pack_gradient_keys(a, s, kv_head, keys, memory.key_panels,
                                              memory.value_panels, memory.keys);

@@ -146,13 +146,13 @@ inline void start_group(const DecodeCall& call, const Sequence& s, int64_t kv_he
   unknown.values_ordinary = false;
   for (int64_t i = 0; i < call.group; ++i) {
     const int64_t head = kv_head * call.group + i, first = i * a.queries;
-    state.tiles[i] = make_tile(a, s, head, 0, int(a.queries));
+    make_tile(a, s, head, 0, int(a.queries), state.tiles[i]);
     SoftmaxState& softmax = *new (&state.softmax[i]) SoftmaxState;
     softmax.output = state.output + first * call.output_pitch;
     softmax.output_pitch = call.output_pitch;
     softmax.top_scores = state.top_scores + first * kTopPitch;
     softmax.top_keys = state.top_keys + first * kTopPitch;
-    start_softmax(a, call.forward.trace, state.tiles[i], unknown, softmax);
+    start_softmax(a, call.forward.trace, head, 0, unknown, softmax);
     for (int64_t row = 0; row < a.queries; ++row) {
       const char* from = static_cast<const char*>(a.query.data) +
                          query_row_offset(a, s, a.query.strides, head, row) * element_size(a);
@@ -297,10 +297,8 @@ inline void merge_groups(const DecodeCall& call, DecodeState& into, const Decode
     const float* scores = from.top_scores + i * kTopPitch;
     int found = 0;
     while (found < top_k && scores[found] > -__builtin_inff()) ++found;
-    if (top_k <= kLanes) {
-      insert_top_keys<1>(top, scores, from.top_keys + i * kTopPitch, found);
-    } else {
-      insert_top_keys<kTopVectors>(top, scores, from.top_keys + i * kTopPitch, found);
-    }
+    const int32_t* keys = from.top_keys + i * kTopPitch;
+    insert_top_keys(
+        top, top_k, found, [&](int k) { return scores[k]; }, [&](int k) { return keys[k]; });
   }
 }

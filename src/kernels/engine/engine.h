@@ -10,6 +10,7 @@
 #include "scores.h"
 #include "top_keys.h"
 #include "softmax.h"
+#include "bounded.h"
 #include "forward.h"
 #include "weights.h"
 #include "decode_product.h"

@@ -17,3 +17,13 @@ ATTEND_INLINE Vec exp2_shifted(Vec x, Vec shift) {
   const Vec n = round(x);
   return scale_by_power(power_of_fraction(sub(x, n)), sub(n, shift));
 }
+
+// The same for x - shift in [-120, 0], cheaper: kRoundToInteger - shift comes as one number, whose
+// sum with x holds x - shift, rounded, in its last bits.
+constexpr float kRoundToInteger = 12582912.0f;  // 1.5 * 2^23
+
+ATTEND_INLINE Vec exp2_bounded(Vec x, Vec rounding) {
+  const Vec rounded = add(x, rounding);
+  const Vec p = power_of_fraction(sub(x, sub(rounded, rounding)));
+  return from_bits(add(bits_of(p), shift_left<23>(bits_of(rounded))));
+}

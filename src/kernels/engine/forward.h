@@ -26,7 +26,9 @@ inline void store_row(char* row, ElementType type, int64_t step, const float* fr
     return;
   }
   uint16_t* p = reinterpret_cast<uint16_t*>(row);
-  for (int64_t d = 0; d < count; ++d) p[d * step] = to_bf16(from[d]);
+  int64_t d = 0;
+  for (; step == 1 && d + kLanes <= count; d += kLanes) store_bf16(p + d, load(from + d));
+  for (; d < count; ++d) p[d * step] = to_bf16(from[d]);
 }
 
 struct ForwardCall {
@@ -59,63 +61,114 @@ inline void trace_row(const ForwardCall& call, const Sequence& s, const RowTile&
   }
   if (trace.entropy) {
     const float moment = reduce_add(load(state.moment + i * kLanes));
-    trace.entropy[index] = dead ? 0.0f : float((sum * log_total - moment) / total * kLn2);
+    const double log_sum = double(log_total) + (state.bounded ? shift : 0.0f);
+    trace.entropy[index] = dead ? 0.0f : float((sum * log_sum - moment) / total * kLn2);
   }
-  for (int k = 0; k < trace.top_k; ++k) {
-    const int64_t place = i * kTopPitch + k;
-    const float score = dead ? -__builtin_inff() : state.top_scores[place];
-    const bool found = score > -__builtin_inff();
-    trace.top_keys[index * trace.top_k + k] = found ? state.top_keys[place] : -1;
+  for (int k = 0; k < trace.top_k; k += kLanes) {
+    const Vec scores = load(state.top_scores + i * kTopPitch + k);
+    const Vec weights = mul(exp2_shifted(max(broadcast(shift - 200.0f), scores), broadcast(shift)),
+                            broadcast(state.scale[i]));
+    Mask found = greater(scores, broadcast(-__builtin_inff()));
+    if (dead) found = lanes_below(0);
+    const Vec keys =
+        select(found, load_bits(state.top_keys + i * kTopPitch + k), broadcast_bits(-1));
+    const Mask asked = lanes_below(trace.top_k - k);
+    const int64_t place = index * trace.top_k + k;
+    store_lanes(reinterpret_cast<float*>(trace.top_keys + place), asked, keys);
     if (trace.top_weights) {
-      const float weight = found ? __builtin_exp2f(score - shift) * state.scale[i] : 0.0f;
-      trace.top_weights[index * trace.top_k + k] = weight;
+      store_lanes(trace.top_weights + place, asked, select(found, weights, zero()));
     }
   }
 }
 
-// Divides by the sums and stores the rows. False when the output shows that the values were not
-// ordinary after all: then nothing is stored that will not be overwritten.
-inline bool finish_tile(const ForwardCall& call, const Sequence& s, const RowTile& tile,
-                        SoftmaxState& state) {
-  constexpr uint32_t kTiny = (127 - 60) << 23;  // 2^-60, as bits
+// The factors that the rows' outputs still want, once all their keys were seen, and what the trace
+// asks of them.
+inline void close_tile(const ForwardCall& call, const Sequence& s, const RowTile& tile,
+                       SoftmaxState& state) {
   const Attention& a = call.attention;
-  const int64_t width = rounded_up(a.value_dim, kLanes);
-  Ints largest = ints(0);
-  for (int i = 0; i < tile.count; ++i) {
-    const bool dead = !state.started || tile.row[i].begin == tile.row[i].end ||
-                      (!state.bounded && state.best[i] == -__builtin_inff());
-    const float sum = reduce_add(load(state.sum + i * kLanes));
-    float total = sum;
-    if (a.sink && !dead) {
-      total += __builtin_exp2f(float(a.sink[tile.head] * kLog2E) - state.shift[i]);
+  const Trace& trace = call.trace;
+  alignas(64) float sums[kTileRows + kLanes], totals[kTileRows + kLanes];
+  for (int first = 0; first < tile.count; first += kLanes) {
+    Vec rows[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+      rows[i] = first + i < kTileRows ? load(state.sum + (first + i) * kLanes) : zero();
     }
-    state.scale[i] = dead ? 0.0f : 1.0f / total;
-    float* out = state.output + i * state.output_pitch;
-    const Vec scale = broadcast(state.scale[i]);
-    for (int64_t d = 0; d < width; d += kLanes) {
-      const Vec v = dead ? zero() : mul(load(out + d), scale);
-      largest = max(bits_of(abs(v)), largest);
-      store(out + d, v);
-    }
-    if (!state.in_place) {
-      store_row(output_row(call, s, tile.head, tile.first + i), a.type, call.output.strides.dim,
-                out, a.value_dim);
-    }
-    trace_row(call, s, tile, i, dead, sum, total, state);
+    store(sums + first, sum_each(rows));
+    store(totals + first, load(sums + first));
   }
+  const auto is_dead = [&](int i) {
+    return !state.started || tile.row[i].begin == tile.row[i].end ||
+           (!state.bounded && state.best[i] == -__builtin_inff());
+  };
+  for (int i = 0; a.sink && i < tile.count; ++i) {
+    if (is_dead(i)) continue;
+    totals[i] += __builtin_exp2f(float(a.sink[tile.head] * kLog2E) - state.shift[i]);
+  }
+  for (int first = 0; first < tile.count; first += kLanes) {
+    store(state.scale + first, div(broadcast(1.0f), load(totals + first)));
+  }
+  for (int i = 0; i < kTileRows; ++i) {
+    if (i >= tile.count || is_dead(i)) state.scale[i] = 0;
+  }
+  if (trace.lse || trace.entropy || trace.top_k > 0) {
+    for (int i = 0; i < tile.count; ++i) {
+      trace_row(call, s, tile, i, is_dead(i), sums[i], totals[i], state);
+    }
+  }
+}
+
+// Whether magnitudes are those of ordinary values: finite, and not so small that digits were lost.
+inline bool is_ordinary(Ints largest) {
+  constexpr uint32_t kTiny = (127 - 60) << 23;  // 2^-60, as bits
   const bool nothing = bits(unsigned_at_least(ints(0), largest)) == bits(lanes_below(kLanes));
   return !bits(unsigned_at_least(largest, ints(0x7f800000u))) &&
          (nothing || bits(unsigned_at_least(largest, ints(kTiny))));
 }
 
+// What is left to do when all keys of a tile were seen. False when the output shows that the values
+// were not ordinary after all.
+inline bool finish_tile(const ForwardCall& call, const Sequence& s, const RowTile& tile,
+                        SoftmaxState& state) {
+  const Attention& a = call.attention;
+  if (!state.closed) {
+    close_tile(call, s, tile, state);
+    state.largest = ints(0);
+    const int64_t width = rounded_up(a.value_dim, kLanes);
+    for (int i = 0; i < tile.count; ++i) {
+      float* out = state.output + i * state.output_pitch;
+      const Vec scale = broadcast(state.scale[i]);
+      for (int64_t d = 0; d < width; d += kLanes) {
+        const Vec v = state.scale[i] == 0 ? zero() : mul(load(out + d), scale);
+        state.largest = max(bits_of(abs(v)), state.largest);
+        store(out + d, v);
+      }
+    }
+  }
+  for (int i = 0; !state.in_place && i < tile.count; ++i) {
+    store_row(output_row(call, s, tile.head, tile.first + i), a.type, call.output.strides.dim,
+              state.output + i * state.output_pitch, a.value_dim);
+  }
+  return is_ordinary(state.largest);
+}
+
 struct BlockMemory {
+  RowTile* tiles;
+  SoftmaxState* states;
   float* scores;        // [12][kPitch]; for weights that are kept one of them per tile and chunk
+  float* raw_scores;    // [12][kPitch]: what `top_keys` is chosen by, where `scores` never holds it
   float* weight_pairs;  // [12][kPitch / 2]: the weights of a chunk in bf16
   float* queries;       // [rows][dim rounded up]
   float* output;        // [rows][value_dim rounded up]
   float* top_scores;    // [rows][kTopPitch]
   int32_t* top_keys;
 };
+
+// Both are plain old data, written before they are read.
+template <class T>
+ATTEND_INLINE int64_t floats_of(int64_t count) {
+  return (count * int64_t(sizeof(T)) + 3) / 4;
+}
 
 inline int64_t layout(const ForwardCall& call, float* memory, BlockMemory* parts) {
   const Attention& a = call.attention;
@@ -127,7 +180,10 @@ inline int64_t layout(const ForwardCall& call, float* memory, BlockMemory* parts
     return place;
   };
   BlockMemory own;
+  own.tiles = reinterpret_cast<RowTile*>(take(floats_of<RowTile>(call.block_tiles)));
+  own.states = reinterpret_cast<SoftmaxState*>(take(floats_of<SoftmaxState>(call.block_tiles)));
   own.scores = take(kScoreFloats * (call.keeps_weights ? call.block_tiles * chunks_of(a.keys) : 1));
+  own.raw_scores = take(call.trace.top_k > 0 ? kScoreFloats : 0);
   own.weight_pairs = take(uses_pairs(a) ? kTileRows * kPitch / 2 : 0);
   own.queries = take(rows * rounded_up(a.dim, kLanes));
   own.output = take(rows * rounded_up(a.value_dim, kLanes));
@@ -152,31 +208,47 @@ inline KeyRange narrow_rows(int rows, KeyRange columns, float* from, float* pair
   return even;
 }
 
-// output (+)= weights * values for one stretch of keys.
-inline void multiply_weights(const Attention& a, const RowTile& tile, const PackedHead& packed,
-                             KeyRange keys, bool ordinary, float* scores, float* weight_pairs,
-                             SoftmaxState& state) {
+// output (+)= weights * values for one stretch of keys, and divided by the sums if it is the last.
+inline void multiply_weights(const ForwardCall& call, const Sequence& s, const RowTile& tile,
+                             const PackedHead& packed, KeyRange keys, bool ordinary, float* scores,
+                             float* weight_pairs, SoftmaxState& state) {
+  const Attention& a = call.attention;
   const int64_t base = panel_start(keys.begin), pitch = packed.value_pitch;
   const int64_t width = rounded_up(a.value_dim, kLanes);
-  if (uses_pairs(a)) {
-    const KeyRange even =
-        narrow_rows(tile.count, {keys.begin - base, keys.end - base}, scores, weight_pairs);
-    (ordinary ? add_product<kPitch / 2, 1, Bf16>
-              : add_product_carefully<kPitch / 2, 1, Bf16>)(tile.count,
-                                                            weight_pairs + even.begin / 2,
-                                                            packed.values +
-                                                                (even.begin + base) / 2 * pitch,
-                                                            pitch, (even.end - even.begin) / 2,
-                                                            !state.started, state.output,
-                                                            state.output_pitch, width);
-  } else {
-    (ordinary ? add_product<kPitch, 1>
-              : add_product_carefully<kPitch, 1>)(tile.count, scores + (keys.begin - base),
-                                                  packed.values + keys.begin * pitch, pitch,
-                                                  keys.end - keys.begin, !state.started,
-                                                  state.output, state.output_pitch, width);
-  }
+  const bool first = !state.started;
   state.started = true;
+  const bool ends = !a.block_mask.data && keys.end == tile.any.end;
+  if (ends) {
+    close_tile(call, s, tile, state);
+    state.closed = true;
+  }
+  RowTerms terms;
+  terms.scale = ends ? state.scale : nullptr;
+  terms.largest = ints(0);
+  const int pair = uses_pairs(a) ? 2 : 1;
+  int64_t steps[kTileRows] = {};
+  if (tile.all.end < keys.end) {
+    for (int i = 0; i < tile.count; ++i) {
+      const int64_t seen = at_most(tile.row[i].end, keys.end) - keys.begin / pair * pair;
+      steps[i] = at_least(0, seen + pair - 1) / pair;
+    }
+    terms.steps = steps;
+  }
+  if (uses_pairs(a)) {
+    KeyRange even{(keys.begin - base) / 2 * 2, (keys.end - base + 1) / 2 * 2};
+    if (!state.narrowed) {
+      even = narrow_rows(tile.count, {keys.begin - base, keys.end - base}, scores, weight_pairs);
+    }
+    const auto add =
+        ordinary ? add_product<kPitch / 2, 1, Bf16> : add_product_carefully<kPitch / 2, 1, Bf16>;
+    add(tile.count, weight_pairs + even.begin / 2, packed.values + (even.begin + base) / 2 * pitch,
+        pitch, (even.end - even.begin) / 2, first, state.output, state.output_pitch, width, &terms);
+  } else {
+    const auto add = ordinary ? add_product<kPitch, 1> : add_product_carefully<kPitch, 1>;
+    add(tile.count, scores + (keys.begin - base), packed.values + keys.begin * pitch, pitch,
+        keys.end - keys.begin, first, state.output, state.output_pitch, width, &terms);
+  }
+  state.largest = terms.largest;
 }
 
 // Adds the finished weights of a tile to the sums over its columns. A row's weights were taken with
@@ -241,21 +313,33 @@ inline void advance_tile(const ForwardCall& call, const Sequence& s, const Packe
   for (KeyRange keys{mine.begin, mine.begin};;) {
     keys = next_keys(a, s, tile, keys.end, mine.end);
     if (keys.begin >= keys.end) return;
-    raw_scores(a, tile, packed, keys, scores);
-    soften(a, s, tile, keys, call.trace, state, scores);
-    multiply_weights(a, tile, packed, keys, ordinary, scores, memory.weight_pairs, state);
+    state.narrowed = uses_pairs(a) && state.bounded && a.dropout == 0;
+    if (state.bounded) {
+      const int top_k = call.trace.top_k;
+      float* raw = top_k > 0 ? memory.raw_scores : nullptr;
+      bounded_weights(a, tile, packed, keys, state,
+                      {raw, !state.narrowed || call.keeps_weights ? scores : nullptr,
+                       state.narrowed ? memory.weight_pairs : nullptr});
+      if (top_k > 0) keep_top_keys(tile, top_k, keys, raw, state);
+      if (a.dropout > 0) drop_weights(a, s, tile, keys, scores);
+    } else {
+      raw_scores(a, tile, packed, keys, scores);
+      soften(a, s, tile, keys, call.trace, state, scores);
+    }
+    multiply_weights(call, s, tile, packed, keys, ordinary, scores, memory.weight_pairs, state);
     if (!call.keeps_weights) continue;
     for (int i = 0; i < tile.count; ++i) scores[kTileRows * kPitch + i] = state.shift[i];
   }
 }
 
-// Tile number `place` of a block, ready for its first keys.
-inline RowTile start_tile(const ForwardCall& call, const Sequence& s, const PackedHead& packed,
-                          int64_t head, int64_t row, int64_t place, const BlockMemory& memory,
-                          SoftmaxState& state) {
+// Tile number `place` of a block, all but its softmax.
+inline void start_tile(const ForwardCall& call, const Sequence& s, int64_t head, int64_t row,
+                       int64_t place, const BlockMemory& memory, Ints& squares) {
   const Attention& a = call.attention;
   const int64_t width = rounded_up(a.value_dim, kLanes);
-  RowTile tile = make_tile(a, s, head, row, int(at_most(kTileRows, s.rows - row)));
+  RowTile& tile = memory.tiles[place];
+  SoftmaxState& state = memory.states[place];
+  make_tile(a, s, head, row, int(at_most(kTileRows, s.rows - row)), tile);
   state.in_place = a.type == ElementType::kFloat32 && call.output.strides.dim == 1 &&
                    a.value_dim == width && tile.count % 4 == 0;
   state.output = memory.output + place * kTileRows * width;
@@ -270,25 +354,33 @@ inline RowTile start_tile(const ForwardCall& call, const Sequence& s, const Pack
     start_top_keys({state.top_scores + i * kTopPitch, state.top_keys + i * kTopPitch});
   }
   if (tile.any.begin < tile.any.end) {
-    load_queries(a, s, tile, memory.queries + place * kTileRows * rounded_up(a.dim, kLanes));
+    load_queries(a, s, tile, memory.queries + place * kTileRows * rounded_up(a.dim, kLanes),
+                 squares);
   }
-  start_softmax(a, call.trace, tile, packed, state);
-  return tile;
 }
 
 // Rows [first, first + block_tiles * 12) of one query head.
 inline void forward_block(const ForwardCall& call, const Sequence& s, const PackedHead& packed,
                           int64_t head, int64_t first, const BlockMemory& memory) {
-  RowTile tiles[kBlockTiles];
-  SoftmaxState states[kBlockTiles];
+  const Attention& a = call.attention;
+  RowTile* tiles = memory.tiles;
+  SoftmaxState* states = memory.states;
   int count = 0;
   KeyRange any{s.keys, 0};
+  Ints squares = ints(0);
   const int64_t last = at_most(first + call.block_tiles * kTileRows, s.rows);
   for (int64_t row = first; row < last; row += kTileRows, ++count) {
-    tiles[count] = start_tile(call, s, packed, head, row, count, memory, states[count]);
+    start_tile(call, s, head, row, count, memory, squares);
     const KeyRange mine = tiles[count].any;
     if (mine.begin == mine.end) continue;
     any = {at_most(any.begin, mine.begin), at_least(any.end, mine.end)};
+  }
+  float longest_query = __builtin_sqrtf(reduce_add(from_bits(squares)));
+  if (longest_query * packed.key_norm > kLargestBound / 2) {
+    longest_query = longest_row(a, tiles, count);
+  }
+  for (int t = 0; t < count; ++t) {
+    start_softmax(a, call.trace, head, longest_query, packed, states[t]);
   }
   const auto scores_of = [&](int tile, int64_t chunk) {
     const int64_t place = call.keeps_weights ? tile * chunks_of(s.keys) + chunk / kChunk : 0;
@@ -306,12 +398,13 @@ inline void forward_block(const ForwardCall& call, const Sequence& s, const Pack
       // Once more with care: the running maximum, and no product of 0 with what is not a number.
       PackedHead careful = packed;
       careful.values_ordinary = false;
-      const RowTile tile = start_tile(call, s, careful, head, tiles[t].first, t, memory, states[t]);
+      start_tile(call, s, head, tiles[t].first, t, memory, squares);
+      start_softmax(a, call.trace, head, longest_query, careful, states[t]);
       for (int64_t chunk = first_chunk; chunk < any.end; chunk += kChunk) {
-        advance_tile(call, s, careful, tile, {chunk, chunk + kChunk}, false, scores_of(t, chunk),
-                     memory, states[t]);
+        advance_tile(call, s, careful, tiles[t], {chunk, chunk + kChunk}, false,
+                     scores_of(t, chunk), memory, states[t]);
       }
-      finish_tile(call, s, tile, states[t]);
+      finish_tile(call, s, tiles[t], states[t]);
     }
     for (int64_t chunk = 0; call.keeps_weights && chunk < s.keys; chunk += kChunk) {
       const KeyRange keys = intersect(tiles[t].any, {chunk, chunk + kChunk});

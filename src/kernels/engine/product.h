@@ -51,24 +51,42 @@ ATTEND_INLINE void multiply_tile(const float* __restrict a, int64_t a_row, int64
   }
 }
 
+// What is particular about the rows of a product.
+struct RowTerms {
+  const float* scale = nullptr;    // the last product of a sum: factors on the way to memory
+  const int64_t* steps = nullptr;  // how many of the steps each row needs, where some need fewer
+  Ints largest;                    // with `scale`: of the magnitudes, as bits
+};
+
 // kRows x kVectors of the same product, added to `out` or, when `first`, stored there. The steps of
 // `a` are template arguments, so that they become part of the instructions.
 template <class Arithmetic, int kRows, int kVectors, int kARow, int kAStep>
 ATTEND_INLINE void add_tile(const float* a, const float* b, int64_t b_step, int64_t steps,
-                            bool first, float* out, int64_t out_pitch) {
+                            bool first, float* out, int64_t out_pitch, RowTerms* terms) {
   Vec c[kRows][kVectors];
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) c[i][v] = zero();
   }
+  if (terms && terms->steps) {
+    int64_t most = 0;
+    for (int i = 0; i < kRows; ++i) most = terms->steps[i] > most ? terms->steps[i] : most;
+    steps = most;
+  }
   multiply_tile<Arithmetic, kRows, kVectors>(a, kARow, kAStep, b, b_step, steps, c);
+  const bool scaled = terms && terms->scale;
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       float* target = out + i * out_pitch + v * kLanes;
-      store(target, first ? c[i][v] : add(c[i][v], load(target)));
+      if (!first) c[i][v] = add(c[i][v], load(target));
+      if (scaled) {
+        c[i][v] = mul(c[i][v], broadcast(terms->scale[i]));
+        terms->largest = max(bits_of(abs(c[i][v])), terms->largest);
+      }
+      store(target, c[i][v]);
     }
   }
 }
@@ -76,35 +94,43 @@ ATTEND_INLINE void add_tile(const float* a, const float* b, int64_t b_step, int6
 // kVectors columns for kRows rows, in register tiles of at most kAccumulators.
 template <class Arithmetic, int kRows, int kVectors, int kARow, int kAStep>
 inline void add_columns(const float* a, const float* b, int64_t b_step, int64_t steps, bool first,
-                        float* out, int64_t out_pitch) {
+                        float* out, int64_t out_pitch, RowTerms* terms) {
   constexpr int kPart = kRows * kVectors <= kAccumulators       ? kRows
                         : kRows * kVectors <= 2 * kAccumulators ? kRows / 2
                                                                 : kRows / 4;
   for (int part = 0; part < kRows; part += kPart) {
+    RowTerms mine;
+    if (terms) {
+      mine = *terms;
+      if (mine.scale) mine.scale += part;
+      if (mine.steps) mine.steps += part;
+    }
     add_tile<Arithmetic, kPart, kVectors, kARow, kAStep>(a + part * kARow, b, b_step, steps, first,
-                                                         out + part * out_pitch, out_pitch);
+                                                         out + part * out_pitch, out_pitch,
+                                                         terms ? &mine : nullptr);
+    if (terms) terms->largest = mine.largest;
   }
 }
 
 // All `width` columns (a multiple of kLanes) for kRows rows.
 template <class Arithmetic, int kRows, int kARow, int kAStep>
 inline void add_rows(const float* a, const float* b, int64_t b_step, int64_t steps, bool first,
-                     float* out, int64_t out_pitch, int64_t width) {
+                     float* out, int64_t out_pitch, int64_t width, RowTerms* terms) {
   int64_t column = 0;
   for (; column + kValueVectors * kLanes <= width; column += kValueVectors * kLanes) {
-    add_columns<Arithmetic, kRows, kValueVectors, kARow, kAStep>(a, b + column, b_step, steps,
-                                                                 first, out + column, out_pitch);
+    add_columns<Arithmetic, kRows, kValueVectors, kARow, kAStep>(
+        a, b + column, b_step, steps, first, out + column, out_pitch, terms);
   }
   if constexpr (kValueVectors == 4) {
     if (column + 2 * kLanes <= width) {
       add_columns<Arithmetic, kRows, 2, kARow, kAStep>(a, b + column, b_step, steps, first,
-                                                       out + column, out_pitch);
+                                                       out + column, out_pitch, terms);
       column += 2 * kLanes;
     }
   }
   if (column < width) {
     add_columns<Arithmetic, kRows, 1, kARow, kAStep>(a, b + column, b_step, steps, first,
-                                                     out + column, out_pitch);
+                                                     out + column, out_pitch, terms);
   }
 }
 
@@ -112,13 +138,17 @@ inline void add_rows(const float* a, const float* b, int64_t b_step, int64_t ste
 // so must be the memory.
 template <int kARow, int kAStep, class Arithmetic = Fp32>
 inline void add_product(int rows, const float* a, const float* b, int64_t b_step, int64_t steps,
-                        bool first, float* out, int64_t out_pitch, int64_t width) {
+                        bool first, float* out, int64_t out_pitch, int64_t width,
+                        RowTerms* terms = nullptr) {
   if (rows > 8) {
-    add_rows<Arithmetic, 12, kARow, kAStep>(a, b, b_step, steps, first, out, out_pitch, width);
+    add_rows<Arithmetic, 12, kARow, kAStep>(a, b, b_step, steps, first, out, out_pitch, width,
+                                            terms);
   } else if (rows > 4) {
-    add_rows<Arithmetic, 8, kARow, kAStep>(a, b, b_step, steps, first, out, out_pitch, width);
+    add_rows<Arithmetic, 8, kARow, kAStep>(a, b, b_step, steps, first, out, out_pitch, width,
+                                           terms);
   } else {
-    add_rows<Arithmetic, 4, kARow, kAStep>(a, b, b_step, steps, first, out, out_pitch, width);
+    add_rows<Arithmetic, 4, kARow, kAStep>(a, b, b_step, steps, first, out, out_pitch, width,
+                                           terms);
   }
 }
 
@@ -141,7 +171,7 @@ inline float from_bf16(uint16_t x) {
 template <int kARow, int kAStep, class Arithmetic = Fp32>
 inline void add_product_carefully(int rows, const float* a, const float* b, int64_t b_step,
                                   int64_t steps, bool first, float* out, int64_t out_pitch,
-                                  int64_t width) {
+                                  int64_t width, RowTerms* terms) {
   const auto add_row = [&](float factor, const float* row, int half, float* target) {
     if (factor == 0) return;
     const uint16_t* pairs = reinterpret_cast<const uint16_t*>(row) + half;
@@ -162,6 +192,11 @@ inline void add_product_carefully(int rows, const float* a, const float* b, int6
       } else {
         add_row(*factor, row, 0, target);
       }
+    }
+    for (int64_t d = 0; terms && terms->scale && d < width; d += kLanes) {
+      const Vec v = mul(load(target + d), broadcast(terms->scale[i]));
+      terms->largest = max(bits_of(abs(v)), terms->largest);
+      store(target + d, v);
     }
   }
 }

@@ -17,12 +17,24 @@ struct RowTile {
   KeyRange any;  // keys that some row sees
   KeyRange all;  // keys that every row sees; may be empty
   KeyRange row[kTileRows];
-  float query_norm = 0;  // an upper bound of |query| over the rows
 };
 
+// Partial sums of the squares of a query row that load_queries() made ready.
+ATTEND_INLINE Vec row_squares(const Attention& a, const float* row) {
+  const int64_t depth = depth_of(a, a.dim);
+  Vec sum = zero();
+  for (int64_t d = 0; d < depth; d += kLanes) {
+    const Vec v = depth - d >= kLanes ? load(row + d) : load_lanes(row + d, lanes_below(depth - d));
+    sum = uses_pairs(a) ? Bf16::multiply_add(v, v, sum) : fma(v, v, sum);
+  }
+  return sum;
+}
+
 // Points `tile` at its queries, copied to `buffer` ([12][dim rounded up]) unless they can be read
-// in place, and bounds their length.
-inline void load_queries(const Attention& a, const Sequence& s, RowTile& tile, float* buffer) {
+// in place. `squares` grows to the largest partial square sums of any row, lane by lane (as bits,
+// so that a NaN stays): their sum bounds every |query|^2.
+inline void load_queries(const Attention& a, const Sequence& s, RowTile& tile, float* buffer,
+                         Ints& squares) {
   const Strides& strides = a.query.strides;
   const char* base = static_cast<const char*>(a.query.data);
   const int64_t size = element_size(a);
@@ -50,41 +62,54 @@ inline void load_queries(const Attention& a, const Sequence& s, RowTile& tile, f
       }
     }
   }
-  // Per lane the largest partial square sum of any row: their sum bounds every |query|^2.
-  Vec bound = zero();
   for (int i = 0; i < tile.count; ++i) {
-    Vec squares = zero();
-    const float* row = tile.query + i * tile.query_pitch;
-    for (int64_t d = 0; d < depth; d += kLanes) {
-      const Vec v =
-          depth - d >= kLanes ? load(row + d) : load_lanes(row + d, lanes_below(depth - d));
-      squares = pairs ? Bf16::multiply_add(v, v, squares) : fma(v, v, squares);
-    }
-    bound = max(bound, squares);  // NaN in `squares` stays: max gives its second operand
+    squares = max(bits_of(row_squares(a, tile.query + i * tile.query_pitch)), squares);
   }
-  tile.query_norm = __builtin_sqrtf(reduce_add(bound));
+}
+
+// max |query| over the rows of tiles that see anything: a closer look than the bound above. NaN
+// when one is NaN.
+inline float longest_row(const Attention& a, const RowTile* tiles, int count) {
+  Ints largest = ints(0);
+  for (int t = 0; t < count; ++t) {
+    if (tiles[t].any.begin == tiles[t].any.end) continue;
+    for (int i = 0; i < tiles[t].count; ++i) {
+      const Vec squares = row_squares(a, tiles[t].query + i * tiles[t].query_pitch);
+      largest = max(bits_of(broadcast(reduce_add(squares))), largest);
+    }
+  }
+  alignas(64) uint32_t lanes[kLanes];
+  store(lanes, largest);
+  float square;
+  __builtin_memcpy(&square, lanes, sizeof square);
+  return __builtin_sqrtf(square);
 }
 
 // Rows [first, first + count) of a head and what they see.
-inline RowTile make_tile(const Attention& a, const Sequence& s, int64_t head, int64_t first,
-                         int count) {
-  RowTile tile;
+inline void make_tile(const Attention& a, const Sequence& s, int64_t head, int64_t first, int count,
+                      RowTile& tile) {
   tile.head = head;
   tile.first = first;
   tile.count = count;
   tile.padded = (count + 3) / 4 * 4;
-  tile.any = {s.keys, 0};
-  tile.all = {0, s.keys};
+  for (int i = count; i < kTileRows; ++i) tile.row[i] = {};
+  if (!a.causal && a.window_left < 0 && a.window_right < 0 && first + count <= s.queries) {
+    tile.any = tile.all = {0, s.keys};
+    for (int i = 0; i < count; ++i) tile.row[i] = {0, s.keys};
+    return;
+  }
+  KeyRange any{s.keys, 0}, all{0, s.keys};
   for (int i = 0; i < count; ++i) {
     const KeyRange range = tile.row[i] = visible_keys(a, s, first + i);
-    tile.all.begin = at_least(tile.all.begin, range.begin);
-    tile.all.end = at_most(tile.all.end, range.end);
+    all.begin = at_least(all.begin, range.begin);
+    all.end = at_most(all.end, range.end);
     if (range.begin == range.end) continue;
-    tile.any.begin = at_most(tile.any.begin, range.begin);
-    tile.any.end = at_least(tile.any.end, range.end);
+    any.begin = at_most(any.begin, range.begin);
+    any.end = at_least(any.end, range.end);
   }
-  if (tile.any.begin > tile.any.end) tile.any = {};
-  return tile;
+  if (any.begin > any.end) any = {};
+  tile.any = any;
+  tile.all = all;
 }
 
 // The part p of `parts` that `index` falls into, where p covers [p * length / parts, (p + 1) *

@@ -83,8 +83,7 @@ inline void backward(const Attention& a, const Gradients& g) {
       }
     }
     if (by_pairs) {
-#pragma omp for schedule(static)
-      for (int64_t pair = 0; pair < pairs; ++pair) {
+      const auto do_pair = [&](int64_t pair) {
         const Sequence s = sequence_of(a, pair / a.kv_heads);
         const int64_t kv_head = pair % a.kv_heads;
         float* d_query = pair_scratch().floats(pair_floats);
@@ -96,6 +95,14 @@ inline void backward(const Attention& a, const Gradients& g) {
           store_query_gradient(a, g, s, kv_head * group + member, {0, s.rows},
                                d_query + member * own_floats, 1, 0);
         }
+      };
+      // A thread's copy of a bias gradient wants the same pairs every time; nothing else does.
+      if (copy_floats > 0) {
+#pragma omp for schedule(static)
+        for (int64_t pair = 0; pair < pairs; ++pair) do_pair(pair);
+      } else {
+#pragma omp for schedule(dynamic)
+        for (int64_t pair = 0; pair < pairs; ++pair) do_pair(pair);
       }
     } else {
       for (int64_t pair = 0; pair < pairs; ++pair) {

@@ -7,7 +7,8 @@
 
 // Keys that some query of the sequence sees.
 inline KeyRange seen_keys(const Attention& a, const Sequence& s) {
-  const RowTile tile = make_tile(a, s, 0, 0, int(a.queries));
+  RowTile tile;
+  make_tile(a, s, 0, 0, int(a.queries), tile);
   return tile.any;
 }
 

@@ -71,11 +71,16 @@ template <int kBits>
 ATTEND_INLINE Ints shift_right(Ints a) {
   return _mm256_srli_epi32(a, kBits);
 }
+template <int kBits>
+ATTEND_INLINE Ints shift_left(Ints a) {
+  return _mm256_slli_epi32(a, kBits);
+}
 ATTEND_INLINE Mask unsigned_at_least(Ints a, Ints b) {
   return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, b), a))};
 }
 ATTEND_INLINE Ints max(Ints a, Ints b) { return _mm256_max_epu32(a, b); }  // unsigned
 ATTEND_INLINE Ints bits_of(Vec a) { return _mm256_castps_si256(a); }
+ATTEND_INLINE Vec from_bits(Ints a) { return _mm256_castsi256_ps(a); }
 ATTEND_INLINE void store(uint32_t* p, Ints a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
 }
@@ -87,20 +92,16 @@ ATTEND_INLINE void store_bits(int32_t* p, Vec a) {
   _mm256_storeu_ps(reinterpret_cast<float*>(p), a);
 }
 ATTEND_INLINE Vec broadcast_bits(int32_t x) { return _mm256_castsi256_ps(_mm256_set1_epi32(x)); }
-ATTEND_INLINE Mask not_less(Vec a, Vec b) { return {_mm256_cmp_ps(a, b, _CMP_GE_OQ)}; }
 // Lane i takes lane i - 1; lane 0 takes the last one of `before`.
 ATTEND_INLINE Vec move_up(Vec a, Vec before) {
   const __m256i up = _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6);
   return _mm256_blend_ps(_mm256_permutevar8x32_ps(a, up), _mm256_permutevar8x32_ps(before, up), 1);
 }
-// Writes the lanes in `m` and `first` + their numbers side by side (and beyond); returns how many.
-ATTEND_INLINE int compress(Mask m, Vec a, int32_t first, float* values, int32_t* numbers) {
-  alignas(32) float lanes[8];
-  _mm256_store_ps(lanes, a);
+// Writes `first` + the numbers of the lanes in `m` side by side; returns how many.
+ATTEND_INLINE int store_numbers(Mask m, int32_t first, int32_t* numbers) {
   int count = 0;
-  for (unsigned rest = bits(m); rest; rest &= rest - 1, ++count) {
-    values[count] = lanes[__builtin_ctz(rest)];
-    numbers[count] = first + __builtin_ctz(rest);
+  for (unsigned rest = bits(m); rest; rest &= rest - 1) {
+    numbers[count++] = first + __builtin_ctz(rest);
   }
   return count;
 }
@@ -109,6 +110,18 @@ ATTEND_INLINE Vec to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
 ATTEND_INLINE Vec load_bf16(const uint16_t* p) {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+// kLanes numbers to bf16, to nearest even; NaN stays NaN.
+ATTEND_INLINE void store_bf16(uint16_t* p, Vec v) {
+  const Ints bits = _mm256_castps_si256(v);
+  const Ints odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const Ints rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const Ints quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const Ints unordered = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+  const Ints wide = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, unordered), 16);
+  const Ints narrow = _mm256_permute4x64_epi64(_mm256_packus_epi32(wide, wide), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(narrow));
 }
 
 // There are no products of bf16 pairs here; these are never called.

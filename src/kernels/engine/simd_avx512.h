@@ -54,25 +54,28 @@ template <int kBits>
 ATTEND_INLINE Ints shift_right(Ints a) {
   return _mm512_srli_epi32(a, kBits);
 }
+template <int kBits>
+ATTEND_INLINE Ints shift_left(Ints a) {
+  return _mm512_slli_epi32(a, kBits);
+}
 // Unsigned a >= b.
 ATTEND_INLINE Mask unsigned_at_least(Ints a, Ints b) { return _mm512_cmpge_epu32_mask(a, b); }
 ATTEND_INLINE Ints max(Ints a, Ints b) { return _mm512_max_epu32(a, b); }  // unsigned
 ATTEND_INLINE Ints bits_of(Vec a) { return _mm512_castps_si512(a); }
+ATTEND_INLINE Vec from_bits(Ints a) { return _mm512_castsi512_ps(a); }
 ATTEND_INLINE void store(uint32_t* p, Ints a) { _mm512_storeu_si512(p, a); }
 // 32-bit integers that travel through float registers.
 ATTEND_INLINE Vec load_bits(const int32_t* p) { return _mm512_castsi512_ps(_mm512_loadu_si512(p)); }
 ATTEND_INLINE void store_bits(int32_t* p, Vec a) { _mm512_storeu_si512(p, _mm512_castps_si512(a)); }
 ATTEND_INLINE Vec broadcast_bits(int32_t x) { return _mm512_castsi512_ps(_mm512_set1_epi32(x)); }
-ATTEND_INLINE Mask not_less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 // Lane i takes lane i - 1; lane 0 takes the last one of `before`.
 ATTEND_INLINE Vec move_up(Vec a, Vec before) {
   return _mm512_castsi512_ps(
       _mm512_alignr_epi32(_mm512_castps_si512(a), _mm512_castps_si512(before), 15));
 }
-// Writes the lanes in `m` and `first` + their numbers side by side (and beyond); returns how many.
-ATTEND_INLINE int compress(Mask m, Vec a, int32_t first, float* values, int32_t* numbers) {
+// Writes `first` + the numbers of the lanes in `m` side by side (and beyond); returns how many.
+ATTEND_INLINE int store_numbers(Mask m, int32_t first, int32_t* numbers) {
   const Ints lanes = _mm512_add_epi32(_mm512_set1_epi32(first), count_up());
-  _mm512_storeu_ps(values, _mm512_maskz_compress_ps(m, a));
   _mm512_storeu_si512(numbers, _mm512_maskz_compress_epi32(m, lanes));
   return __builtin_popcount(m);
 }
@@ -81,6 +84,22 @@ ATTEND_INLINE Vec to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
 ATTEND_INLINE Vec load_bf16(const uint16_t* p) {
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+// kLanes numbers to bf16, to nearest even; NaN stays NaN.
+ATTEND_INLINE void store_bf16(uint16_t* p, Vec v) {
+#ifdef ATTEND_BF16_PRODUCTS
+  const __m256i narrow = (__m256i)_mm512_cvtneps_pbh(v);
+#else
+  const Ints bits = _mm512_castps_si512(v);
+  const Ints odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const Ints rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const Ints quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  const Mask unordered = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  const __m256i narrow = _mm512_cvtepi32_epi16(
+      _mm512_srli_epi32(_mm512_mask_blend_epi32(unordered, rounded, quiet), 16));
+#endif
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow);
 }
 
 // bf16 pairs: the upper halves of `even` and `odd` (widened bf16), side by side.

@@ -82,12 +82,17 @@ template <int kBits>
 ATTEND_INLINE Ints shift_right(Ints a) {
   return a >> kBits;
 }
+template <int kBits>
+ATTEND_INLINE Ints shift_left(Ints a) {
+  return a << kBits;
+}
 ATTEND_INLINE Mask unsigned_at_least(Ints a, Ints b) { return {(Ints)(a >= b)}; }
 ATTEND_INLINE Ints max(Ints a, Ints b) {
   const Ints larger = (Ints)(a > b);
   return (larger & a) | (~larger & b);
 }
 ATTEND_INLINE Ints bits_of(Vec a) { return (Ints)a; }
+ATTEND_INLINE Vec from_bits(Ints a) { return (Vec)a; }
 ATTEND_INLINE void store(uint32_t* p, Ints a) { __builtin_memcpy(p, &a, sizeof a); }
 // 32-bit integers that travel through float registers.
 ATTEND_INLINE Vec load_bits(const int32_t* p) {
@@ -97,16 +102,13 @@ ATTEND_INLINE Vec load_bits(const int32_t* p) {
 }
 ATTEND_INLINE void store_bits(int32_t* p, Vec a) { __builtin_memcpy(p, &a, sizeof a); }
 ATTEND_INLINE Vec broadcast_bits(int32_t x) { return (Vec)ints(uint32_t(x)); }
-ATTEND_INLINE Mask not_less(Vec a, Vec b) { return {(Ints)(a >= b)}; }
 // Lane i takes lane i - 1; lane 0 takes the last one of `before`.
 ATTEND_INLINE Vec move_up(Vec a, Vec before) { return Vec{before[3], a[0], a[1], a[2]}; }
-// Writes the lanes in `m` and `first` + their numbers side by side; returns how many.
-ATTEND_INLINE int compress(Mask m, Vec a, int32_t first, float* values, int32_t* numbers) {
+// Writes `first` + the numbers of the lanes in `m` side by side; returns how many.
+ATTEND_INLINE int store_numbers(Mask m, int32_t first, int32_t* numbers) {
   int count = 0;
-  for (int i = 0; i < kLanes; ++i) {
-    if (!m.lanes[i]) continue;
-    values[count] = a[i];
-    numbers[count++] = first + i;
+  for (unsigned rest = bits(m); rest; rest &= rest - 1) {
+    numbers[count++] = first + __builtin_ctz(rest);
   }
   return count;
 }
@@ -115,6 +117,14 @@ ATTEND_INLINE Vec to_floats(Ints a) { return __builtin_convertvector((SignedInts
 ATTEND_INLINE Vec load_bf16(const uint16_t* p) {
   return (Vec)Ints{uint32_t(p[0]) << 16, uint32_t(p[1]) << 16, uint32_t(p[2]) << 16,
                    uint32_t(p[3]) << 16};
+}
+
+// kLanes numbers to bf16, to nearest even; NaN stays NaN.
+ATTEND_INLINE void store_bf16(uint16_t* p, Vec v) {
+  const Ints bits = (Ints)v;
+  const Ints rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+  const Ints wide = (Ints)pick((Ints)(v == v), (Vec)rounded, (Vec)(bits | 0x400000u)) >> 16;
+  for (int i = 0; i < kLanes; ++i) p[i] = uint16_t(wide[i]);
 }
 
 // There are no products of bf16 pairs here; these are never called.

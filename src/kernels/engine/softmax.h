@@ -7,14 +7,19 @@
 // Else the shift is the running maximum, rounded up to an integer, so that rescaling is exact too.
 
 constexpr float kLargestBound = 40;
+// With an entropy: it is a difference of numbers as large as the scores.
+constexpr float kLargestEntropyBound = 24;
 
 struct SoftmaxState {
   bool bounded = false;
-  bool started = false;  // `output` holds something
+  bool entropy = false;   // `moment` is wanted
+  bool started = false;   // `output` holds something
+  bool narrowed = false;  // the weights are in bf16 already
+  bool closed = false;    // the last product has divided `output` by the sums
   float shift[kTileRows];
   float best[kTileRows];  // largest x; -inf while nothing was seen
   // Per row kLanes partial sums: of 2^(x - shift), the sink left out, and for the entropy of
-  // 2^(x - shift) * (x - shift).
+  // 2^(x - shift) * x if bounded, else of 2^(x - shift) * (x - shift).
   alignas(64) float sum[kTileRows * kLanes];
   alignas(64) float moment[kTileRows * kLanes];
   float* output = nullptr;  // [12][output_pitch], times 2^-shift: the caller's memory or ours
@@ -22,24 +27,28 @@ struct SoftmaxState {
   bool in_place = false;
   float* top_scores = nullptr;  // [12][kTopPitch]
   int32_t* top_keys = nullptr;
-  float scale[kTileRows];  // 1 / the sum, once the tile is finished
+  // Once the last keys were seen: 1 / the sum, 0 for rows that see nothing, and the largest
+  // magnitudes of the output, as bits.
+  alignas(64) float scale[kTileRows + kLanes];
+  Ints largest;
 };
 
-// An entropy wants scores near the shift, or digits cancel: no bound then.
-inline void start_softmax(const Attention& a, const Trace& trace, const RowTile& tile,
-                          const PackedHead& head, SoftmaxState& state) {
-  const float sink = a.sink ? float(a.sink[tile.head] * kLog2E) : -__builtin_inff();
-  const float bound = tile.query_norm * head.key_norm;
-  state.bounded = !has_score_terms(a) && !trace.entropy && head.values_ordinary &&
-                  bound <= kLargestBound && sink <= kLargestBound;
-  state.started = false;
+// `longest_query`: an upper bound of |query| over the rows.
+inline void start_softmax(const Attention& a, const Trace& trace, int64_t query_head,
+                          float longest_query, const PackedHead& head, SoftmaxState& state) {
+  const float sink = a.sink ? float(a.sink[query_head] * kLog2E) : -__builtin_inff();
+  const float bound = longest_query * head.key_norm;
+  const float limit = trace.entropy ? kLargestEntropyBound : kLargestBound;
+  state.entropy = trace.entropy;
+  state.bounded = !has_score_terms(a) && head.values_ordinary && bound <= limit && sink <= limit;
+  state.started = state.closed = false;
   const float lowest = __builtin_ceilf(sink);
   const float fixed = __builtin_ceilf(bound);
   for (int i = 0; i < kTileRows; ++i) {
     state.shift[i] = state.bounded && fixed > lowest ? fixed : lowest;
     state.best[i] = -__builtin_inff();
     store(state.sum + i * kLanes, zero());
-    store(state.moment + i * kLanes, zero());
+    if (trace.entropy || !state.bounded) store(state.moment + i * kLanes, zero());
   }
 }
 
@@ -58,17 +67,19 @@ inline float largest_of(const float* x, int64_t count) {
   return found;
 }
 
-// x[0 .. count) becomes 2^(x - shift); the lanes behind become 0. Adds to kLanes sums and moments.
+// x[0 .. count) becomes 2^(x - shift); the lanes behind become 0. Adds to kLanes sums and moments
+// (those of x - centre).
 template <bool kMoment>
-ATTEND_INLINE void exponentials(float* x, int64_t count, float shift, float* sum, float* moment) {
-  const Vec shifts = broadcast(shift);
+ATTEND_INLINE void exponentials(float* x, int64_t count, float shift, float centre, float* sum,
+                                float* moment) {
+  const Vec shifts = broadcast(shift), centres = broadcast(centre);
   const Vec lowest = broadcast(shift - 200.0f);  // -inf would turn into NaN; NaN stays
   Vec sums[2] = {zero(), zero()}, moments = zero();
   const auto one = [&](int64_t j, int which) ATTEND_INLINE_LAMBDA {
     const Vec v = max(lowest, load(x + j));
     const Vec p = exp2_shifted(v, shifts);
     sums[which] = add(sums[which], p);
-    if (kMoment) moments = fma(p, sub(v, shifts), moments);
+    if (kMoment) moments = fma(p, sub(v, centres), moments);
     store(x + j, p);
   };
   int64_t j = 0;
@@ -81,7 +92,7 @@ ATTEND_INLINE void exponentials(float* x, int64_t count, float shift, float* sum
     const Vec v = max(lowest, load(x + j));
     const Vec p = select(valid, exp2_shifted(v, shifts), zero());
     sums[0] = add(sums[0], p);
-    if (kMoment) moments = fma(p, select(valid, sub(v, shifts), zero()), moments);
+    if (kMoment) moments = fma(p, select(valid, sub(v, centres), zero()), moments);
     store(x + j, p);
   }
   store(sum, add(load(sum), add(sums[0], sums[1])));
@@ -128,6 +139,30 @@ inline void drop_weights(const Attention& a, const Sequence& s, int64_t head, in
   }
 }
 
+// The weights of `keys`, from panel_start(keys.begin) on.
+inline void drop_weights(const Attention& a, const Sequence& s, const RowTile& tile, KeyRange keys,
+                         float* weights) {
+  for (int i = 0; i < tile.count; ++i) {
+    const KeyRange seen = intersect(tile.row[i], keys);
+    if (seen.begin == seen.end) continue;
+    drop_weights(a, s, tile.head, tile.first + i, seen.begin,
+                 weights + i * kPitch + seen.begin - panel_start(keys.begin),
+                 seen.end - seen.begin);
+  }
+}
+
+// Offers the scores of `keys`, from panel_start(keys.begin) on, to the rows' lists.
+inline void keep_top_keys(const RowTile& tile, int top_k, KeyRange keys, const float* scores,
+                          SoftmaxState& state) {
+  for (int i = 0; i < tile.count; ++i) {
+    const KeyRange seen = intersect(tile.row[i], keys);
+    if (seen.begin == seen.end) continue;
+    keep_top_keys({state.top_scores + i * kTopPitch, state.top_keys + i * kTopPitch}, top_k,
+                  scores + i * kPitch + seen.begin - panel_start(keys.begin), seen.end - seen.begin,
+                  seen.begin);
+  }
+}
+
 // Raw scores of `keys` for every row -> weights times 2^-shift, zeros where a row sees nothing.
 inline void soften(const Attention& a, const Sequence& s, const RowTile& tile, KeyRange keys,
                    const Trace& trace, SoftmaxState& state, float* scores) {
@@ -147,10 +182,10 @@ inline void soften(const Attention& a, const Sequence& s, const RowTile& tile, K
       }
       if (state.bounded || state.best[i] != -__builtin_inff()) {
         if (trace.entropy) {
-          exponentials<true>(x, count, state.shift[i], state.sum + i * kLanes,
-                             state.moment + i * kLanes);
+          exponentials<true>(x, count, state.shift[i], state.bounded ? 0 : state.shift[i],
+                             state.sum + i * kLanes, state.moment + i * kLanes);
         } else {
-          exponentials<false>(x, count, state.shift[i], state.sum + i * kLanes, nullptr);
+          exponentials<false>(x, count, state.shift[i], 0, state.sum + i * kLanes, nullptr);
         }
       } else {
         for (int64_t j = 0; j < count; ++j) x[j] = 0;

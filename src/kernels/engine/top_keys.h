@@ -1,9 +1,9 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
 // The heaviest keys of a row, kept while its scores pass by. Scores that can still enter are picked
-// out first and then inserted without a branch that depends on them: a mispredicted branch costs as
-// much as 16 scores. The first stretch of keys would let everything in; there the largest score of
-// every lane is taken first: the top_k-th of those is a floor for what is wanted.
+// out first and then inserted without a branch that depends on them. The first
+// stretch of keys would let everything in; there the largest score of every lane is taken first:
+// the top_k-th of those is a floor for what is wanted.
 
 constexpr int kMostTopKeys = 32;
 
@@ -42,64 +42,73 @@ struct SortedKeys {
   }
 };
 
-// The top_k-th largest of the kLanes largest scores by lane; -inf when top_k > kLanes.
+// The top_k-th largest of the kLanes largest scores by lane; -inf when top_k > kLanes. By counting,
+// for every lane, the larger ones: nothing waits for anything.
 inline float floor_of_top_keys(int top_k, const float* x, int64_t count) {
   if (top_k > kLanes || count < 2 * kLanes) return -__builtin_inff();
   Vec largest = load(x);
   for (int64_t j = kLanes; j + kLanes <= count; j += kLanes) largest = max(load(x + j), largest);
   alignas(64) float lanes[kLanes];
   store(lanes, largest);
-  SortedKeys<1> sorted{{broadcast(-__builtin_inff())}, {zero()}};
-  for (float lane : lanes) sorted.insert(lane, 0);
-  store(lanes, sorted.scores[0]);
-  return lanes[top_k - 1];
+  Vec larger[2] = {zero(), zero()};
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+    const Mask below = greater(broadcast(lanes[i]), largest);
+    larger[i % 2] = add(larger[i % 2], select(below, broadcast(1.0f), zero()));
+  }
+  const Mask wanted = greater(broadcast(float(top_k)), add(larger[0], larger[1]));
+  return -reduce_max(select(wanted, sub(zero(), largest), broadcast(-__builtin_inff())));
 }
 
-template <int kVectors>
-inline void insert_top_keys(const TopKeys& top, const float* scores, const int32_t* keys,
-                            int count) {
+// The next float below; -inf stays.
+inline float just_below(float x) {
+  if (x == 0) return -__FLT_DENORM_MIN__;
+  if (x == -__builtin_inff()) return x;
+  int32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  bits += x > 0 ? -1 : 1;
+  __builtin_memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+// Inserts score_of(i) for key_of(i), i < count.
+template <int kVectors, class Score, class Key>
+inline void insert_top_keys(const TopKeys& top, int count, const Score& score_of,
+                            const Key& key_of) {
   SortedKeys<kVectors> sorted;
   for (int i = 0; i < kVectors; ++i) {
     sorted.scores[i] = load(top.scores + i * kLanes);
     sorted.keys[i] = load_bits(top.keys + i * kLanes);
   }
-  for (int i = 0; i < count; ++i) sorted.insert(scores[i], keys[i]);
+  for (int i = 0; i < count; ++i) sorted.insert(score_of(i), key_of(i));
   for (int i = 0; i < kVectors; ++i) {
     store(top.scores + i * kLanes, sorted.scores[i]);
     store_bits(top.keys + i * kLanes, sorted.keys[i]);
   }
 }
 
+template <class Score, class Key>
+inline void insert_top_keys(const TopKeys& top, int top_k, int count, const Score& score_of,
+                            const Key& key_of) {
+  (top_k <= kLanes ? insert_top_keys<1, Score, Key>
+                   : insert_top_keys<kTopVectors, Score, Key>)(top, count, score_of, key_of);
+}
+
 // Offers the scores of keys first_key ... at x; count <= kChunk.
 inline void keep_top_keys(const TopKeys& top, int top_k, const float* x, int64_t count,
                           int64_t first_key) {
-  alignas(64) float scores[kChunk + kLanes];
-  alignas(64) int32_t keys[kChunk + kLanes];
+  alignas(64) int32_t places[kChunk + kLanes];
   int found = 0;
   const float weakest = top.scores[top_k - 1];
-  const bool first = weakest == -__builtin_inff();
   // Where the list is not full, what equals the floor must come in; later a tie comes too late.
-  const Vec floor = broadcast(first ? floor_of_top_keys(top_k, x, count) : weakest);
-  const auto enters = [&](Vec v) ATTEND_INLINE_LAMBDA {
-    return first ? not_less(v, floor) : greater(v, floor);
-  };
-  const auto offer = [&](int64_t j) ATTEND_INLINE_LAMBDA {
-    const Vec v = load(x + j);
-    const Mask wanted = both(enters(v), lanes_below(count - j));
-    found += compress(wanted, v, int32_t(first_key + j), scores + found, keys + found);
-  };
-  int64_t j = 0;
-  for (; j + 4 * kLanes <= count; j += 4 * kLanes) {
-    const Vec low = max(load(x + j), load(x + j + kLanes));
-    const Vec high = max(load(x + j + 2 * kLanes), load(x + j + 3 * kLanes));
-    if (!bits(enters(max(low, high)))) continue;
-    for (int part = 0; part < 4; ++part) offer(j + part * kLanes);
+  const bool first = weakest == -__builtin_inff();
+  const Vec bar = broadcast(first ? just_below(floor_of_top_keys(top_k, x, count)) : weakest);
+  for (int64_t j = 0; j < count; j += kLanes) {
+    const Mask wanted = both(greater(load(x + j), bar), lanes_below(count - j));
+    found += store_numbers(wanted, int32_t(j), places + found);
   }
-  for (; j < count; j += kLanes) offer(j);
   if (found == 0) return;
-  if (top_k <= kLanes) {
-    insert_top_keys<1>(top, scores, keys, found);
-  } else {
-    insert_top_keys<kTopVectors>(top, scores, keys, found);
-  }
+  insert_top_keys(
+      top, top_k, found, [&](int i) { return x[places[i]]; },
+      [&](int i) { return int32_t(first_key) + places[i]; });
 }

@@ -36,11 +36,13 @@ inline void visit_weights(const Attention& a, const Sequence& s, const PackedHea
                           float* memory, const Visit& visit) {
   float* scores = memory;
   float* queries = memory + kScoreFloats;
+  Ints squares = ints(0);  // not needed here
   for (int64_t first = rows.begin; first < rows.end; first += kTileRows) {
-    RowTile tile = make_tile(a, s, head, first, int(at_most(kTileRows, rows.end - first)));
+    RowTile tile;
+    make_tile(a, s, head, first, int(at_most(kTileRows, rows.end - first)), tile);
     const KeyRange mine = intersect(tile.any, range);
     if (mine.begin == mine.end) continue;
-    load_queries(a, s, tile, queries);
+    load_queries(a, s, tile, queries, squares);
     for (int64_t from = mine.begin; from < mine.end;) {
       const KeyRange keys = next_keys(a, s, tile, from, mine.end);
       if (keys.begin == keys.end) break;

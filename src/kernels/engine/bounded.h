@@ -1,0 +1,127 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+//
+// Scores to weights while they are still in registers: where the shift is known beforehand
+// (SoftmaxState::bounded), a score is not stored unless a trace wants to see it.
+
+// Where the weights of a panel go, row by row.
+struct PanelWeights {
+  const KeyRange* seen;  // what each row sees, or null when every row sees the whole panel
+  float* sums;           // [rows][kLanes], added to
+  float* moments;        // the same for the entropy, or null
+  float* scores;         // [rows][kPitch], or null
+  float* weights;        // [rows][kPitch]; with products of pairs it may be null
+  float* pairs;          // [rows][kPitch / 2]: the weights in bf16, for products of pairs; or null
+
+  PanelWeights from_row(int row) const {
+    return {seen ? seen + row : nullptr,
+            sums + row * kLanes,
+            moments ? moments + row * kLanes : nullptr,
+            scores ? scores + row * kPitch : nullptr,
+            weights ? weights + row * kPitch : nullptr,
+            pairs ? pairs + row * kPitch / 2 : nullptr};
+  }
+};
+
+// kRows x kVectors weights from their scores; `key` is the first one.
+template <class Arithmetic, bool kTraced, int kRows, int kVectors>
+ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec rounding, int64_t key,
+                                 const PanelWeights& to) {
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i) {
+    Vec sum = load(to.sums + i * kLanes), moment = zero();
+    if (kTraced && to.moments) moment = load(to.moments + i * kLanes);
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      const Vec x = Arithmetic::kPairs ? mul(c[i][v], broadcast(factor)) : c[i][v];
+      if (kTraced && to.scores) store(to.scores + i * kPitch + v * kLanes, x);
+      c[i][v] = exp2_bounded(x, rounding);
+      if (to.seen) {
+        const int64_t column = key + v * kLanes;
+        const Mask valid =
+            without(lanes_below(to.seen[i].end - column), lanes_below(to.seen[i].begin - column));
+        c[i][v] = select(valid, c[i][v], zero());
+      }
+      sum = add(sum, c[i][v]);
+      if (kTraced && to.moments) moment = fma(c[i][v], x, moment);
+      if (!Arithmetic::kPairs || to.weights) store(to.weights + i * kPitch + v * kLanes, c[i][v]);
+    }
+    store(to.sums + i * kLanes, sum);
+    if (kTraced && to.moments) store(to.moments + i * kLanes, moment);
+    if (Arithmetic::kPairs && to.pairs) {
+      store(to.pairs + i * kPitch / 2, narrow_to_pairs(c[i][0], kVectors == 2 ? c[i][1] : zero()));
+    }
+  }
+}
+
+template <class Arithmetic, int kRows, int kVectors>
+ATTEND_INLINE void bounded_panel(const float* rows, int64_t pitch, const float* panel,
+                                 int64_t depth, float factor, Vec rounding, int64_t key,
+                                 const PanelWeights& to) {
+  Vec c[kRows][kVectors];
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) c[i][v] = zero();
+  }
+  multiply_tile<Arithmetic, kRows, kVectors>(rows, pitch, 1, panel, kPanel, depth, c);
+  if (to.moments || to.scores) {
+    store_weights<Arithmetic, true>(c, factor, rounding, key, to);
+  } else {
+    store_weights<Arithmetic, false>(c, factor, rounding, key, to);
+  }
+}
+
+template <class Arithmetic, int kRows, int kVectors>
+inline void bounded_panels(const float* rows, int64_t pitch, const float* panel, int64_t depth,
+                           float factor, float rounding, int64_t key, const PanelWeights& to) {
+  constexpr int kPart = kRows * kVectors <= kAccumulators ? kRows : kRows / 2;
+#pragma GCC unroll 2
+  for (int part = 0; part < kRows; part += kPart) {
+    bounded_panel<Arithmetic, kPart, kVectors>(rows + part * pitch, pitch, panel, depth, factor,
+                                               broadcast(rounding), key, to.from_row(part));
+  }
+}
+
+// Where the scores and weights of a stretch of keys go.
+struct ChunkMemory {
+  float* scores;   // [12][kPitch], or null
+  float* weights;  // [12][kPitch]; for products of pairs it may be null
+  float* pairs;    // [12][kPitch / 2], or null
+};
+
+// Weights times 2^-shift of `keys` (keys.end - panel_start(keys.begin) <= kChunk) for every row, 0
+// where a row sees nothing; adds to the rows' sums and moments. As soften(raw_scores()) does, and
+// for bf16 products narrow_rows().
+template <class Arithmetic, int kRows>
+inline void bounded_weights(const Attention& a, const RowTile& tile, const PackedHead& head,
+                            KeyRange keys, SoftmaxState& state, const ChunkMemory& to) {
+  const int64_t first = panel_start(keys.begin), depth = depth_of(a, a.dim);
+  const float* panels = head.key_panels + (first - head.first_key) * depth;
+  const float factor = key_factor(a), rounding = kRoundToInteger - state.shift[0];
+  const int64_t columns = keys.end - first;
+  for (int64_t j = 0; j < columns; j += kPanel) {
+    const int64_t key = first + j;
+    const bool half = columns - j <= kLanes;
+    const bool whole = tile.all.begin <= key && key + (half ? kLanes : kPanel) <= tile.all.end;
+    const auto panel =
+        half ? bounded_panels<Arithmetic, kRows, 1> : bounded_panels<Arithmetic, kRows, 2>;
+    panel(tile.query, tile.query_pitch, panels + j * depth, depth, factor, rounding, key,
+          {whole ? nullptr : tile.row, state.sum, state.entropy ? state.moment : nullptr,
+           to.scores ? to.scores + j : nullptr, to.weights ? to.weights + j : nullptr,
+           to.pairs ? to.pairs + j / 2 : nullptr});
+  }
+}
+
+inline void bounded_weights(const Attention& a, const RowTile& tile, const PackedHead& head,
+                            KeyRange keys, SoftmaxState& state, const ChunkMemory& to) {
+  const auto weights = [&]<class Arithmetic>(Arithmetic) {
+    (tile.padded == 12  ? bounded_weights<Arithmetic, 12>
+     : tile.padded == 8 ? bounded_weights<Arithmetic, 8>
+                        : bounded_weights<Arithmetic, 4>)(a, tile, head, keys, state, to);
+  };
+  if (uses_pairs(a)) {
+    weights(Bf16{});
+  } else {
+    weights(Fp32{});
+  }
+}
