@@ -50,8 +50,8 @@ std::string for_person(const json& result) {
         fmt::format("{:<12} {:.4f}   95 % interval {:.4f} to {:.4f}\n", name, value.get<double>(),
                     interval.at(0).get<double>(), interval.at(1).get<double>());
   }
-  for (const auto& [name, signature] :
-       result.at("details").value("signatures", json::object()).items()) {
+  const json signatures = result.at("details").value("signatures", json::object());
+  for (const auto& [name, signature] : signatures.items()) {
     text += name + " " + signature.get<std::string>() + "\n";
   }
   const json classes = result.at("details").value("classes", json::array());

@@ -47,8 +47,9 @@ std::shared_ptr<Dataset> read_set(const Run& run, const InputFlags& input) {
   if (one_file) {
     try {
       return run.task->read(input.inputs[0], /*with_gold=*/true);
-    } catch (const Error&) {
-      // Read again below, where a file that is broken in other ways says so.
+    } catch (const Error& error) {
+      // Read again below, where a file that is broken in other ways stops the program.
+      std::fprintf(stderr, "attend: explained without labels: %s\n", error.what());
     }
   }
   std::vector<InputSet> sets = read_inputs(input, *run.task);

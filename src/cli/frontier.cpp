@@ -81,12 +81,12 @@ std::string verdict(const std::vector<Setting>& settings) {
 
 void write_frontier(const GenerateJob& job) {
   const std::vector<double> temperatures = {0.6, 0.8, 1.0, 1.2};
-  struct Steering {
+  struct Series {
     std::string name;
     double attention_temperature;
     bool emphasis;
   };
-  std::vector<Steering> steerings = {
+  std::vector<Series> steerings = {
       {"plain", 1, false}, {"attention / 0.8", 0.8, false}, {"attention / 1.25", 1.25, false}};
   const std::string prompt = job.inputs.empty() ? job.request.prompt : job.inputs[0];
   GenerateRequest base = job.request;
@@ -98,7 +98,7 @@ void write_frontier(const GenerateJob& job) {
   if (base.count < 2) base.count = 100;
   GenerateJob measured_job{job.run, job.generator, base, job.flags, {}, job.out, job.form};
   std::vector<Setting> settings;
-  for (const Steering& steering : steerings) {
+  for (const Series& steering : steerings) {
     for (const double temperature : temperatures) {
       GenerateRequest request = base;
       request.search.temperature = temperature;

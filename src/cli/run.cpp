@@ -147,6 +147,11 @@ void run_verb(const RunFlags& flags) {
                          flags.input, {flags.out, form});
   }
   if (auto* sequences = dynamic_cast<SequenceTask*>(run.task.get())) {
+    if (!flags.steering.steering.empty()) {
+      throw usage_error(
+          "attention cannot be changed while translating; give the translation with --output to "
+          "`attend explain` and change it there");
+    }
     return run_sequences(*sequences, flags.input, flags.sequence, form, flags.out);
   }
   if (flags.sequence.given()) {

@@ -337,10 +337,15 @@ std::vector<int64_t> removal_steps(int64_t units, int64_t most) {
 }
 
 std::vector<int64_t> descending_order(const std::vector<double>& scores) {
+  // In the order of the units, a row of equal scores would gain what the start of a text tells.
+  std::vector<uint64_t> draws(scores.size());
+  for (size_t i = 0; i < draws.size(); ++i) draws[i] = Random(scores.size() << 32 | i).next_u64();
   std::vector<int64_t> order(scores.size());
   std::iota(order.begin(), order.end(), int64_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return scores[at(a)] > scores[at(b)]; });
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    if (scores[at(a)] != scores[at(b)]) return scores[at(a)] > scores[at(b)];
+    return draws[at(a)] < draws[at(b)];
+  });
   return order;
 }
 

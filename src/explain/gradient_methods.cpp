@@ -156,6 +156,67 @@ torch::Tensor path_gradient(const MethodInput& input, const torch::Tensor& embed
   return sum;
 }
 
+// Mean of the target's gradient by the layer's output while its attention grows from nothing to all
+// (Hao et al. 2021), [1, heads, query, dim]. Attention times a is values times a.
+torch::Tensor path_gradient_of_layer(const MethodInput& input, const LayerTrace& layer) {
+  constexpr int64_t kSteps = 8;
+  const TargetGradients& gradients = input.shared().gradients(input.target);
+  const Quadrature rule = gauss_legendre(kSteps);
+  const auto real = layer.inputs->value.options().requires_grad(false);
+  const torch::Tensor nodes = torch::tensor(rule.nodes, real);
+  const torch::Tensor weights = torch::tensor(rule.weights, real).view({-1, 1, 1, 1});
+  torch::Tensor sum;
+  const int64_t at_once = std::min(kSteps, copies_at_once(layer.inputs->keys()));
+  for (int64_t begin = 0; begin < kSteps; begin += at_once) {
+    const int64_t count = std::min(at_once, kSteps - begin);
+    const torch::AutoGradMode with_gradients(true);
+    ForwardRequest request;
+    request.trace.layers = {layer.layer};
+    request.trace.statistics.inputs = true;
+    AttentionEdit edit;
+    edit.layers = {layer.layer};
+    edit.value_scale =
+        nodes.narrow(0, begin, count).unsqueeze(1).expand({count, layer.inputs->keys()});
+    request.edits = {edit};
+    const torch::Tensor copies =
+        gradients.embeddings.detach().repeat({count, 1, 1}).requires_grad_(true);
+    const TaskOutput output =
+        input.task.forward_from_embeddings(copies, input.shared().batch(count), request);
+    const torch::Tensor score = input.task.target_scores(output, input.target).sum();
+    const torch::Tensor& mixed = output.trace.find(layer.layer)->inputs->output;
+    const torch::Tensor gradient =
+        torch::autograd::grad({score}, {mixed}, {}, c10::nullopt, false, /*allow_unused=*/true)[0];
+    if (!gradient.defined()) return torch::zeros_like(layer.inputs->output);
+    const torch::Tensor part =
+        (gradient * weights.narrow(0, begin, count)).sum(c10::IntArrayRef{0}, /*keepdim=*/true);
+    sum = sum.defined() ? sum + part : part;
+  }
+  return sum;
+}
+
+// Chefer et al.'s rules with the gradients `by_layer_output`.
+MethodResult propagated(const MethodInput& input,
+                        const std::vector<torch::Tensor>& by_layer_output) {
+  const TargetGradients& gradients = input.shared().gradients(input.target);
+  std::vector<TiledRelevance> layers;
+  layers.reserve(by_layer_output.size());
+  for (const LayerTrace& layer : gradients.output.trace.layers) {
+    if (!layer.inputs) continue;
+    layers.emplace_back(layer.role, *layer.inputs, by_layer_output[layers.size()]);
+  }
+  std::vector<const RelevanceLayer*> chain;
+  for (const TiledRelevance& layer : layers) chain.push_back(&layer);
+  torch::Tensor start = input.task.target_readout(gradients.output, input.target)[0].detach();
+  // Pooling by attention is the last link of the chain, with a gradient of its own.
+  const bool weighed = gradients.by_readout_weights.defined();
+  if (weighed) {
+    start = (gradients.by_readout_weights * gradients.output.readout_weights.detach())[0]
+                .clamp_min(0.0)
+                .mean(0);
+  }
+  return {propagate_relevance(chain, start.to(torch::kDouble), /*with_own=*/weighed), {}, ""};
+}
+
 }  // namespace
 
 MethodResult gradient_norm(const MethodInput& input) {
@@ -196,24 +257,15 @@ MethodResult integrated_gradients(const MethodInput& input) {
 }
 
 MethodResult gradient_attention(const MethodInput& input) {
-  const TargetGradients& gradients = input.shared().gradients(input.target);
-  std::vector<TiledRelevance> layers;
-  layers.reserve(gradients.by_layer_output.size());
-  for (const LayerTrace& layer : gradients.output.trace.layers) {
-    if (!layer.inputs) continue;
-    layers.emplace_back(layer.role, *layer.inputs, gradients.by_layer_output[layers.size()]);
+  return propagated(input, input.shared().gradients(input.target).by_layer_output);
+}
+
+MethodResult integrated_attention(const MethodInput& input) {
+  std::vector<torch::Tensor> means;
+  for (const LayerTrace& layer : input.shared().gradients(input.target).output.trace.layers) {
+    if (layer.inputs) means.push_back(path_gradient_of_layer(input, layer));
   }
-  std::vector<const RelevanceLayer*> chain;
-  for (const TiledRelevance& layer : layers) chain.push_back(&layer);
-  torch::Tensor start = input.task.target_readout(gradients.output, input.target)[0].detach();
-  // Pooling by attention is the last link of the chain, with a gradient of its own.
-  const bool weighed = gradients.by_readout_weights.defined();
-  if (weighed) {
-    start = (gradients.by_readout_weights * gradients.output.readout_weights.detach())[0]
-                .clamp_min(0.0)
-                .mean(0);
-  }
-  return {propagate_relevance(chain, start.to(torch::kDouble), /*with_own=*/weighed), {}, ""};
+  return propagated(input, means);
 }
 
 MethodResult attention_times_gradient(const MethodInput& input) {

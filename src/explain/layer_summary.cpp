@@ -56,7 +56,8 @@ torch::Tensor summed(const torch::Tensor& positions, const std::vector<UnitGroup
 }
 
 // The heaviest links of each row. A key whose mean over heads is above 1 / (k + 1) is among the k
-// heaviest of some head, so only those are candidates; they are weighed anew in every head.
+// heaviest of some head, so only those (the groups of those) are candidates; they are weighed anew
+// in every head.
 class Links {
  public:
   Links(const LayerTrace& layer, const LayerSides& sides)

@@ -31,6 +31,7 @@ MethodResult gradient_norm(const MethodInput& input);
 MethodResult gradient_times_input(const MethodInput& input);
 MethodResult integrated_gradients(const MethodInput& input);
 MethodResult gradient_attention(const MethodInput& input);
+MethodResult integrated_attention(const MethodInput& input);
 MethodResult attention_times_gradient(const MethodInput& input);
 
 // occlusion.cpp

@@ -46,6 +46,10 @@ double zeroing_passes(const MethodInput& input) {
   return static_cast<double>(length) * static_cast<double>(trace.layers.size());
 }
 
+double path_passes(const MethodInput& input) {
+  return 24.0 * static_cast<double>(input.shared().output().trace.layers.size());
+}
+
 const std::vector<Method>& all_methods() {
   static const std::vector<Method> methods = {
       {{"attention", false, "share of what the head reads, by one layer's attention",
@@ -74,6 +78,11 @@ const std::vector<Method>& all_methods() {
         "one forward and one backward pass"},
        gradient_attention,
        fixed(3)},
+      {{"integrated-attention", false,
+        "attention that raises the target's logit while it grows from nothing, through all layers",
+        "8 forward and backward passes per layer, batched"},
+       integrated_attention,
+       path_passes},
       {{"attention-x-gradient", true,
         "first-order share of the target's logit by the last layer's attention",
         "one forward and one backward pass"},

@@ -207,7 +207,7 @@ Extent draw_heads(SvgCanvas& canvas, const Explanation& e, double x, double y, d
     canvas.text(left + side / 2, top + side + 12.5,
                 fmt::format("{:.2f}{}", head.entropy, head.entropy >= kUniform ? " uniform" : ""),
                 {.size = 10.5, .fill = to_hex(text_color_on(fill)), .anchor = "middle"});
-    canvas.text(left, top + side + 30, fmt::format("{} · {:.1f}", head.head, head.distance),
+    canvas.text(left, top + side + 30, fmt::format("head {} · {:.1f}", head.head, head.distance),
                 {.size = 10.5, .fill = kMuted});
     if (head.importance) {
       const Rgb color = score_color(true, *head.importance, most_importance);

@@ -23,7 +23,8 @@ std::string ascii(std::string text) {
 // The scale as a strip of colours between its ends, e.g. "0.00 to 0.31" without colour; symmetric
 // for signed methods. Then what one number means and how faithful the row is, wrapped.
 std::string legend(const Attribution& attribution, const std::string& name,
-                   const std::string& target, const TerminalStyle& style) {
+                   const std::string& target, const Attribution* random,
+                   const TerminalStyle& style) {
   const double scale = scale_of(attribution);
   const bool is_signed = attribution.is_signed;
   const double low = is_signed ? -scale : 0;
@@ -50,8 +51,11 @@ std::string legend(const Attribution& attribution, const std::string& name,
   }
   std::string out = wrapped(parts, name, display_width(name), style.width);
   if (attribution.faithfulness) {
-    const std::string figures =
-        visible_text(faithfulness_text(*attribution.faithfulness), style.unicode);
+    std::string figures = faithfulness_text(*attribution.faithfulness);
+    if (random != nullptr && random != &attribution &&
+        attribution.faithfulness->comprehensiveness <= random->faithfulness->comprehensiveness) {
+      figures += " · no better than random here";
+    }
     out +=
         wrapped_sentence(style.unicode ? figures : ascii(figures),
                          std::string(display_width(name), ' '), display_width(name), style.width);
@@ -99,6 +103,7 @@ std::string terminal_highlight(const Explanation& explanation, const TerminalSty
     names.push_back(truncate_to_width(name, std::max(8, style.width / 4), style.unicode));
     name_width = std::max(name_width, display_width(names.back()));
   }
+  const Attribution* random = random_row(explanation);
   const int indent = name_width + 2;
   std::string rows, scales;
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -107,7 +112,7 @@ std::string terminal_highlight(const Explanation& explanation, const TerminalSty
     if (explanation.units.size() > kMostUnits) {
       const std::string heading = pad_to_width(names[i], indent);
       rows += heaviest_units(explanation, attribution, heading, style);
-      scales += legend(attribution, heading, explanation.target, style);
+      scales += legend(attribution, heading, explanation.target, random, style);
       continue;
     }
     std::vector<StyledText> parts;
@@ -123,7 +128,7 @@ std::string terminal_highlight(const Explanation& explanation, const TerminalSty
     }
     const std::string name = pad_to_width(names[i], indent);
     rows += wrapped(parts, name, indent, style.width);
-    scales += legend(attribution, name, explanation.target, style);
+    scales += legend(attribution, name, explanation.target, random, style);
   }
   std::string headings;
   bool seen[3] = {false, false, false};

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "attend/data/tokenizer.h"
+#include "attend/nn/linear_cross_entropy.h"
 #include "attend/tasks/task.h"
 
 namespace attend {
@@ -46,9 +47,6 @@ class GenerateDataset : public Dataset {
   std::string description_;
   std::vector<GenerateExample> examples_;
 };
-
-/// A target that counts for nothing.
-inline constexpr int64_t kNoTarget = -100;
 
 /// How a model's sequences are laid out, settled before training:
 ///   [CLS] text [SEP]                                 without prompts

@@ -10,6 +10,7 @@
 
 #include "attend/data/parallel.h"
 #include "attend/data/tokenizer.h"
+#include "attend/nn/linear_cross_entropy.h"
 #include "attend/tasks/task.h"
 
 namespace attend {
@@ -71,8 +72,5 @@ struct ParallelEncoder {
   /// 1 or 0.
   Batch collate(const ParallelDataset& data, std::span<const int64_t> rows) const;
 };
-
-/// What padding has for a target: it counts for nothing.
-inline constexpr int64_t kNoTarget = -100;
 
 }  // namespace attend

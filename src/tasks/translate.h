@@ -58,7 +58,7 @@ class TranslateTask : public SequenceTask {
                                          const Target& target) const override;
   torch::Tensor target_readout(const TaskOutput& output, const Target& target) const override;
   std::vector<Unit> output_units(const Dataset& data, int64_t row) const override;
-  Target output_target(const Dataset& data, int64_t row, int64_t unit) const;
+  Target output_target(const Dataset& data, int64_t row, int64_t unit) const override;
   torch::Tensor embed(const Batch& batch) override;
   TaskOutput forward_from_embeddings(const torch::Tensor& embeddings, const Batch& batch,
                                      const ForwardRequest& request) override;

@@ -224,6 +224,7 @@ test('long input: totals, blocks and tiles', () => withPage('long', { hash: '#vi
   near(numberAfter(said, 'mass'), layer.pooled[layer.pooled_columns], 'pooled');
   await page.keyboard.press('Enter');
   assert.ok((await text(page, '#links')).includes('from units 64 to 127 on units 0 to 63'));
+  assert.ok((await text(page, '#links')).includes('--tile 0:64-127,0-63'));
   const shown = await page.$$eval('#links tbody tr', all => all.map(row => row.cells[0].textContent));
   for (const each of shown) {
     const at = Number(/\((\d+)\)$/.exec(each)[1]);
@@ -355,18 +356,16 @@ test('hostile text stays text', () => withPage('hostile', {}, async page => {
 test('a page of 1,024 units is ready in under 2 s and fits 5 MB', async () => {
   const size = fs.statSync(fileOf('large')).size;
   assert.ok(size < 5e6, `${size} bytes`);
-  // The best of some tries: other work on the machine is not the page's.
-  let best = Infinity;
-  for (let i = 0; i < 5 && best >= 2; ++i) {
-    await withPage('large', {}, async (page, opened) => {
-      best = Math.min(best, opened.seconds);
-      const began = performance.now();
-      await show(page, 'matrix');
-      await page.evaluate(() => new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve))));
-      console.log(`    opened in ${opened.seconds.toFixed(2)} s, map drawn in ${((performance.now() - began) / 1000).toFixed(2)} s`);
-    });
-  }
-  assert.ok(best < 2, `${best} s`);
+  await withPage('large', {}, async (page, opened) => {
+    const opening = await opened.processor();
+    await show(page, 'matrix');
+    await page.evaluate(() => new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    const drawing = await opened.processor() - opening;
+    console.log(`    opened in ${opening.toFixed(2)} s of the processor (${opened.seconds.toFixed(2)} s by the clock), largest map drawn in ${drawing.toFixed(2)} s`);
+    assert.ok(opening > 0.01, 'something was measured');
+    assert.ok(opening < 2, `${opening} s`);
+    assert.ok(drawing < 2, `${drawing} s`);
+  });
 });
 
 test('a narrow window has no sideways scroll', async () => {

@@ -114,6 +114,8 @@ TEST_P(Explained, TheMarkerIsFound) {
   }
   const int all = static_cast<int>(dev->size());
   EXPECT_EQ(hits["occlusion"], all);
+  EXPECT_GE(hits["integrated-gradients"], all * 9 / 10);
+  EXPECT_GT(hits["grad-attention"], hits["random"]);
   EXPECT_GT(hits["gradient-x-input"], hits["random"]);
   EXPECT_LT(hits["random"], all / 2);
 }

@@ -126,7 +126,9 @@ TEST_F(Steered, EveryFlagIsAnEffectAndAllTogetherOneMore) {
       {twice}, {hidden}, {}, {first_off, second_off}, {sharp}, {uniform}};
   for (size_t i = 0; i < expected.size(); ++i) {
     EXPECT_NEAR(logit_of(effects[i].before), before, 1e-6);
-    if (i != 2) EXPECT_NEAR(logit_of(effects[i].after), logit(expected[i]), 1e-5) << names[i];
+    if (i != 2) {
+      EXPECT_NEAR(logit_of(effects[i].after), logit(expected[i]), 1e-5) << names[i];
+    }
     // The change is of the probability of what was predicted before.
     const std::string target = effects[i].before[0].label;
     const auto& after =

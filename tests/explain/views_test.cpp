@@ -181,14 +181,15 @@ TEST_P(LongInput, SummariesAreExact) {
         EXPECT_NEAR(layer.pooled[static_cast<size_t>(64 * r + c)], block, 1e-5);
       }
     }
-    // The heaviest key of every unit, and the weight of every link.
+    // The weight of every link, and the heaviest key of every unit. (A group that is heavy by many
+    // light units may be missed.)
     std::set<int64_t> queries;
     double last = 2;
     for (const AttentionLink& link : layer.links) {
       EXPECT_NEAR(link.weight, map[link.query][link.key].item<double>(), 1e-6);
       EXPECT_LE(link.weight, last + 1e-12);
       last = link.weight;
-      if (queries.insert(link.query).second) {
+      if (queries.insert(link.query).second && !in_groups) {
         EXPECT_NEAR(link.weight, map[link.query].max().item<double>(), 1e-6);
       }
     }

@@ -248,6 +248,10 @@ TEST(Views, ReportCarriesVerdictAndFaithfulness) {
   EXPECT_NE(text.find("attention is no better than"), std::string::npos);
   EXPECT_NE(text.find("comprehensiveness 0.663"), std::string::npos) << text;
   EXPECT_NE(text.find("completeness residual"), std::string::npos);
+  EXPECT_EQ(text.find("no better than random here"), std::string::npos);
+  Explanation weak = rich();
+  weak.attributions[0].faithfulness->comprehensiveness = 0.1;
+  EXPECT_EQ(count(terminal_highlight(weak, kPlain), "no better than random here"), 1U);
 }
 
 TEST(Views, ComparisonShowsBothAndTheChange) {

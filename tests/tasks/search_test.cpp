@@ -191,7 +191,8 @@ TEST(Search, SamplesFollowTheDistribution) {
   options.temperature = 1.5;
   TinyModel model(1);
   std::map<int64_t, double> share;
-  for (const Hypothesis& one : search(model, 1, options)[0]) {
+  const auto samples = search(model, 1, options)[0];
+  for (const Hypothesis& one : samples) {
     share[one.tokens.empty() ? kEnd : one.tokens[0]] += 1.0 / 20000;
   }
   torch::Tensor logits = TinyModel(1).logits(0, {kStart});
@@ -211,7 +212,8 @@ TEST(Search, CutsLeaveTheLikeliestTokens) {
   const auto allowed = [&](const SearchOptions& options) {
     TinyModel model(1);
     std::vector<bool> seen(kVocabulary);
-    for (const Hypothesis& one : search(model, 1, options)[0]) {
+    const auto samples = search(model, 1, options)[0];
+    for (const Hypothesis& one : samples) {
       seen[static_cast<size_t>(one.tokens.empty() ? kEnd : one.tokens[0])] = true;
     }
     std::vector<bool> ranked;

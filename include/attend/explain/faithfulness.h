@@ -61,7 +61,7 @@ class KeptUnits {
 /// most so many, evenly spaced. With k, units - k is among them.
 std::vector<int64_t> removal_steps(int64_t units, int64_t most);
 
-/// Units from the highest score down; ties in the order of the units.
+/// Units from the highest score down. Equal scores come in an order drawn for this number of units.
 std::vector<int64_t> descending_order(const std::vector<double>& scores);
 
 /// Area under `values` over steps / last step, by trapezoids: a mean, in the unit of the values.

@@ -5,12 +5,15 @@
 
 namespace attend {
 
+/// A target that counts for nothing, such as that of padding.
+inline constexpr int64_t kNoTarget = -100;
+
 /// Options of linear_cross_entropy.
 struct LinearCrossEntropyOptions {
   /// In [0, 1): mass spread evenly over all outputs (Szegedy et al. 2016).
   double label_smoothing = 0;
   /// Rows with this target count for nothing.
-  int64_t ignored_target = -100;
+  int64_t ignored_target = kNoTarget;
 };
 
 /// Mean over the counted rows of the cross-entropy between softmax(hidden weight^T + bias) and

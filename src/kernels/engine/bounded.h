@@ -5,15 +5,17 @@
 
 // Where the weights of a panel go, row by row.
 struct PanelWeights {
-  const KeyRange* seen;  // what each row sees, or null when every row sees the whole panel
-  float* sums;           // [rows][kLanes], added to
-  float* moments;        // the same for the entropy, or null
-  float* scores;         // [rows][kPitch], or null
-  float* weights;        // [rows][kPitch]; with products of pairs it may be null
-  float* pairs;          // [rows][kPitch / 2]: the weights in bf16, for products of pairs; or null
+  const RowTile* seen;  // what its rows see, or null when every row sees the whole panel
+  int first_row;        // in `seen`
+  float* sums;          // [rows][kLanes], added to
+  float* moments;       // the same for the entropy, or null
+  float* scores;        // [rows][kPitch], or null
+  float* weights;       // [rows][kPitch]; with products of pairs it may be null
+  float* pairs;         // [rows][kPitch / 2]: the weights in bf16, for products of pairs; or null
 
   PanelWeights from_row(int row) const {
-    return {seen ? seen + row : nullptr,
+    return {seen,
+            first_row + row,
             sums + row * kLanes,
             moments ? moments + row * kLanes : nullptr,
             scores ? scores + row * kPitch : nullptr,
@@ -26,6 +28,9 @@ struct PanelWeights {
 template <class Arithmetic, bool kTraced, int kRows, int kVectors>
 ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec rounding, int64_t key,
                                  const PanelWeights& to) {
+  Ints keys[kVectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v) keys[v] = add(count_up(), ints(uint32_t(key + v * kLanes)));
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
     Vec sum = load(to.sums + i * kLanes), moment = zero();
@@ -36,10 +41,9 @@ ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec ro
       if (kTraced && to.scores) store(to.scores + i * kPitch + v * kLanes, x);
       c[i][v] = exp2_bounded(x, rounding);
       if (to.seen) {
-        const int64_t column = key + v * kLanes;
-        const Mask valid =
-            without(lanes_below(to.seen[i].end - column), lanes_below(to.seen[i].begin - column));
-        c[i][v] = select(valid, c[i][v], zero());
+        const Ints distance = add(keys[v], ints(to.seen->minus_begin[to.first_row + i]));
+        const Mask unseen = unsigned_at_least(distance, ints(to.seen->length[to.first_row + i]));
+        c[i][v] = select(unseen, zero(), c[i][v]);
       }
       sum = add(sum, c[i][v]);
       if (kTraced && to.moments) moment = fma(c[i][v], x, moment);
@@ -106,7 +110,7 @@ inline void bounded_weights(const Attention& a, const RowTile& tile, const Packe
     const auto panel =
         half ? bounded_panels<Arithmetic, kRows, 1> : bounded_panels<Arithmetic, kRows, 2>;
     panel(tile.query, tile.query_pitch, panels + j * depth, depth, factor, rounding, key,
-          {whole ? nullptr : tile.row, state.sum, state.entropy ? state.moment : nullptr,
+          {whole ? nullptr : &tile, 0, state.sum, state.entropy ? state.moment : nullptr,
            to.scores ? to.scores + j : nullptr, to.weights ? to.weights + j : nullptr,
            to.pairs ? to.pairs + j / 2 : nullptr});
   }

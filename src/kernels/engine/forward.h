@@ -376,7 +376,7 @@ inline void forward_block(const ForwardCall& call, const Sequence& s, const Pack
     any = {at_most(any.begin, mine.begin), at_least(any.end, mine.end)};
   }
   float longest_query = __builtin_sqrtf(reduce_add(from_bits(squares)));
-  if (longest_query * packed.key_norm > kLargestBound / 2) {
+  if (longest_query * packed.key_norm > largest_bound(call.trace)) {
     longest_query = longest_row(a, tiles, count);
   }
   for (int t = 0; t < count; ++t) {

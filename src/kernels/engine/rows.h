@@ -17,6 +17,8 @@ struct RowTile {
   KeyRange any;  // keys that some row sees
   KeyRange all;  // keys that every row sees; may be empty
   KeyRange row[kTileRows];
+  uint32_t minus_begin[kTileRows];  // of `row`, and its length: to compare vectors of keys with
+  uint32_t length[kTileRows];
 };
 
 // Partial sums of the squares of a query row that load_queries() made ready.
@@ -93,23 +95,31 @@ inline void make_tile(const Attention& a, const Sequence& s, int64_t head, int64
   tile.count = count;
   tile.padded = (count + 3) / 4 * 4;
   for (int i = count; i < kTileRows; ++i) tile.row[i] = {};
-  if (!a.causal && a.window_left < 0 && a.window_right < 0 && first + count <= s.queries) {
-    tile.any = tile.all = {0, s.keys};
-    for (int i = 0; i < count; ++i) tile.row[i] = {0, s.keys};
-    return;
-  }
   KeyRange any{s.keys, 0}, all{0, s.keys};
-  for (int i = 0; i < count; ++i) {
-    const KeyRange range = tile.row[i] = visible_keys(a, s, first + i);
-    all.begin = at_least(all.begin, range.begin);
-    all.end = at_most(all.end, range.end);
-    if (range.begin == range.end) continue;
-    any.begin = at_most(any.begin, range.begin);
-    any.end = at_least(any.end, range.end);
+  if (a.window_left < 0 && a.window_right < 0 && first + count <= s.queries) {
+    const int64_t position = s.offset + first;
+    for (int i = 0; i < count; ++i) {
+      tile.row[i] = {0, a.causal ? at_most(s.keys, position + i + 1) : s.keys};
+    }
+    any = tile.row[count - 1];
+    all = tile.row[0];
+  } else {
+    for (int i = 0; i < count; ++i) {
+      const KeyRange range = tile.row[i] = visible_keys(a, s, first + i);
+      all.begin = at_least(all.begin, range.begin);
+      all.end = at_most(all.end, range.end);
+      if (range.begin == range.end) continue;
+      any.begin = at_most(any.begin, range.begin);
+      any.end = at_least(any.end, range.end);
+    }
   }
-  if (any.begin > any.end) any = {};
+  if (any.begin >= any.end) any = {};
   tile.any = any;
   tile.all = all;
+  for (int i = 0; i < kTileRows; ++i) {
+    tile.minus_begin[i] = uint32_t(-tile.row[i].begin);
+    tile.length[i] = uint32_t(tile.row[i].end - tile.row[i].begin);
+  }
 }
 
 // The part p of `parts` that `index` falls into, where p covers [p * length / parts, (p + 1) *

@@ -61,7 +61,7 @@ inline void forward_by_pairs(const ForwardCall& call, int threads) {
   for (int64_t pair = 0; pair < a.batch * a.kv_heads; ++pair) {
     const Sequence s = sequence_of(a, pair / a.kv_heads);
     const int64_t kv_head = pair % a.kv_heads;
-    const int64_t packed_floats = pack_floats(a, s.keys);
+    const int64_t packed_floats = rounded_up(pack_floats(a, s.keys), 16);  // a cache line
     float* memory = pair_scratch().floats(packed_floats + layout(call, nullptr, nullptr));
     const PackedHead packed = pack_head(a, s, kv_head, memory);
     if (pair + 1 < a.batch * a.kv_heads) prefetch_pair(a, pair + 1);

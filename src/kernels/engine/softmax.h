@@ -2,13 +2,13 @@
 //
 // The exact softmax of a row tile, one stretch of keys at a time (Milakov & Gimelshein 2018; Dao et
 // al. 2022). Weights are kept as 2^(x - shift). When the product of the longest query and key
-// bounds every |x| by kLargestBound, the shift is that bound from the start: no maximum is searched
-// and nothing is ever rescaled, and no digit is lost, since floats are as fine at 2^-80 as at 1.
-// Else the shift is the running maximum, rounded up to an integer, so that rescaling is exact too.
+// bounds every |x| by largest_bound(), the shift is that bound from the start: no maximum is
+// searched and nothing is ever rescaled, and no digit is lost, since floats are as fine at 2^-80 as
+// at 1. Else the shift is the running maximum, rounded up to an integer, so that rescaling is exact
+// too.
 
-constexpr float kLargestBound = 40;
-// With an entropy: it is a difference of numbers as large as the scores.
-constexpr float kLargestEntropyBound = 24;
+// With an entropy it is lower: that is a difference of numbers as large as the scores.
+ATTEND_INLINE float largest_bound(const Trace& trace) { return trace.entropy ? 24 : 40; }
 
 struct SoftmaxState {
   bool bounded = false;
@@ -38,7 +38,7 @@ inline void start_softmax(const Attention& a, const Trace& trace, int64_t query_
                           float longest_query, const PackedHead& head, SoftmaxState& state) {
   const float sink = a.sink ? float(a.sink[query_head] * kLog2E) : -__builtin_inff();
   const float bound = longest_query * head.key_norm;
-  const float limit = trace.entropy ? kLargestEntropyBound : kLargestBound;
+  const float limit = largest_bound(trace);
   state.entropy = trace.entropy;
   state.bounded = !has_score_terms(a) && head.values_ordinary && bound <= limit && sink <= limit;
   state.started = state.closed = false;

@@ -78,9 +78,11 @@ const longView = {
       body.append(element('tr', '', element('td', '', bdi(e.units[q]), ` (${q})`), element('td', '', bdi(e.units[k]), ` (${k})`), element('td', '', number(layer.weight[i]))));
     }
     const title = element('h3', '', block ? `Heaviest links from units ${r0} to ${r1 - 1} on units ${c0} to ${c1 - 1}` : 'Heaviest links of the whole input');
+    const covered = e.tiles.some(tile => block && tile.layer === layer.layer && tile.first_row <= r0 && r1 <= tile.first_row + tile.rows && tile.first_column <= c0 && c1 <= tile.first_column + tile.columns);
     const left = layer.all_links - layer.query.length;
     const made = element('div', '', title, body.rows.length ? element('table', 'numbers links', element('thead', '', element('tr', '', ...['query', 'key', 'weight'].map(t => element('th', '', t)))), body)
       : element('p', 'meaning', 'None of the stored links lies here.'));
+    if (block && !covered) made.append(element('p', 'meaning', 'All weights of this block: add ', element('code', '', `--tile ${layer.layer}:${r0}-${r1 - 1},${c0}-${c1 - 1}`), ' to the command.'));
     if (left > 0) made.append(element('p', 'meaning', `The page holds the ${layer.query.length} heaviest of ${layer.all_links} links.`));
     made.id = 'links';
     return made;
