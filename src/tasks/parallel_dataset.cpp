@@ -140,7 +140,7 @@ Batch ParallelEncoder::collate(const ParallelDataset& data, std::span<const int6
   batch.inputs["target"] =
       padded(targets, kClassifyId, -1, kPaddingId, batch.inputs["target_lengths"]);
   torch::Tensor ignored;
-  batch.targets = padded(targets, -1, kSeparatorId, kNoTarget, ignored);
+  batch.targets = padded(targets, -1, kSeparatorId, kPaddingTarget, ignored);
   const bool guided = std::any_of(rows.begin(), rows.end(),
                                   [&](int64_t row) { return !data.example(row).links.empty(); });
   if (!guided) return batch;

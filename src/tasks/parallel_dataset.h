@@ -73,6 +73,6 @@ struct ParallelEncoder {
 };
 
 /// What padding has for a target: it counts for nothing.
-inline constexpr int64_t kNoTarget = -100;
+inline constexpr int64_t kPaddingTarget = -100;
 
 }  // namespace attend

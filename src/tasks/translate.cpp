@@ -267,7 +267,7 @@ torch::Tensor TranslateTask::loss(const TaskOutput& output, const Batch& batch,
                                   const LossOptions& options) const {
   LinearCrossEntropyOptions loss_options;
   loss_options.label_smoothing = options.label_smoothing;
-  loss_options.ignored_target = kNoTarget;
+  loss_options.ignored_target = kPaddingTarget;
   torch::Tensor hidden = output.hidden.flatten(0, 1);
   if (model_->is_training() && setting<bool>(config_, "model", "mixed_precision")) {
     hidden = hidden.to(torch::kBFloat16);
