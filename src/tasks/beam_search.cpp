@@ -1,5 +1,6 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "attend/base/interrupt.h"
@@ -97,7 +98,7 @@ std::vector<std::vector<Hypothesis>> beam_search(NextTokenModel& model, int64_t 
         if (so_far == kNever) continue;
         for (int64_t rank = 0; rank < candidates; ++rank) {
           const double step = value[b * each + h][rank];
-          if (step == kNever) break;
+          if (!std::isfinite(step)) break;  // forbidden; not a number where all are
           ranked.push_back({so_far + step, b * each + h, rank});
         }
       }
@@ -105,6 +106,12 @@ std::vector<std::vector<Hypothesis>> beam_search(NextTokenModel& model, int64_t 
                        [](const Candidate& left, const Candidate& right) {
                          return left.log_probability > right.log_probability;
                        });
+      // Nothing may follow any of them: they stay as they are, unfinished.
+      if (ranked.empty()) {
+        for (const Hypothesis& one : beam.live) {
+          if (one.log_probability != kNever) end_hypothesis(options, beam, one);
+        }
+      }
       std::vector<Hypothesis> live;
       std::vector<int64_t> from, produced;
       int64_t position = 0;

@@ -88,6 +88,8 @@ std::vector<std::vector<Hypothesis>> step_search(NextTokenModel& model, int64_t 
     }
     results[static_cast<size_t>(group)].resize(static_cast<size_t>(options.best));
   }
+  std::vector<std::vector<bool>> settled(
+      static_cast<size_t>(groups), std::vector<bool>(static_cast<size_t>(options.best), false));
   torch::Tensor tokens = torch::full({groups}, options.start, torch::kInt64);
   bool spread = options.best == 1;
   while (!growing.empty()) {
@@ -107,10 +109,18 @@ std::vector<std::vector<Hypothesis>> step_search(NextTokenModel& model, int64_t 
       internal::adjust_logits(options, growing[i].group, growing[i].hypothesis.tokens, row);
     }
     logits = torch::log_softmax(logits, 1);
-    std::vector<int64_t> chosen(growing.size());
+    std::vector<int64_t> chosen(growing.size(), options.end);
     std::vector<bool> done(growing.size());
     for (size_t i = 0; i < growing.size(); ++i) {
       Growing& one = growing[i];
+      if (!std::isfinite(logits[static_cast<int64_t>(i)].max().item<float>())) {
+        // Nothing may follow: the sequence stays as it is, unfinished.
+        one.hypothesis.score =
+            internal::normalised(options, one.hypothesis.log_probability,
+                                 static_cast<int64_t>(one.hypothesis.log_probabilities.size()));
+        done[i] = true;
+        continue;
+      }
       const std::span<const float> row(
           logits.data_ptr<float>() + static_cast<int64_t>(i) * vocabulary,
           static_cast<size_t>(vocabulary));
@@ -138,19 +148,15 @@ std::vector<std::vector<Hypothesis>> step_search(NextTokenModel& model, int64_t 
     std::vector<Growing> still;
     for (size_t first = 0; first < growing.size(); first += static_cast<size_t>(options.best)) {
       const size_t end = first + static_cast<size_t>(options.best);
-      const bool all_done = std::all_of(done.begin() + static_cast<std::ptrdiff_t>(first),
-                                        done.begin() + static_cast<std::ptrdiff_t>(end),
-                                        [](bool one) { return one; });
+      const auto group = static_cast<size_t>(growing[first].group);
       for (size_t i = first; i < end; ++i) {
-        Hypothesis& slot =
-            results[static_cast<size_t>(growing[i].group)][static_cast<size_t>(growing[i].sample)];
+        const auto sample = static_cast<size_t>(growing[i].sample);
         // What an ended sample goes on to say beside its neighbours is not looked at.
-        if (done[i] && slot.log_probabilities.empty()) slot = growing[i].hypothesis;
+        if (!done[i] || settled[group][sample]) continue;
+        results[group][sample] = growing[i].hypothesis;
+        settled[group][sample] = true;
       }
-      if (all_done &&
-          std::all_of(results[static_cast<size_t>(growing[first].group)].begin(),
-                      results[static_cast<size_t>(growing[first].group)].end(),
-                      [](const Hypothesis& one) { return !one.log_probabilities.empty(); })) {
+      if (std::all_of(settled[group].begin(), settled[group].end(), [](bool one) { return one; })) {
         continue;
       }
       kept_groups.push_back(static_cast<int64_t>(first) / options.best);

@@ -254,8 +254,8 @@ TEST(Search, ASeedRepeatsDrawsWhateverTheBatch) {
 }
 
 TEST(Search, RepetitionIsHeldBack) {
-  SearchOptions options = options_of(1, 12);
-  options.min_length = 12;
+  SearchOptions options = options_of(1, 6);
+  options.min_length = 6;
   options.no_repeat_ngram = 2;
   for (const int64_t beam : {1, 3}) {
     options.beam = beam;
@@ -276,6 +276,23 @@ TEST(Search, RepetitionIsHeldBack) {
   };
   EXPECT_GE(distinct(50), distinct(1));
   EXPECT_EQ(distinct(1e6), 3);  // every token but start and end
+}
+
+TEST(Search, AForbiddenVocabularyEndsASequence) {
+  for (const int64_t beam : {1, 3}) {
+    SearchOptions options = options_of(beam, 10);
+    options.adjust = [](int64_t, std::span<const int64_t> tokens, std::span<float> logits) {
+      if (tokens.size() == 2) std::fill(logits.begin(), logits.end(), -INFINITY);
+      logits[kEnd] = -INFINITY;
+    };
+    TinyModel model(2);
+    for (const auto& found : search(model, 2, options)) {
+      ASSERT_FALSE(found.empty());
+      EXPECT_EQ(found[0].tokens.size(), 2u);
+      EXPECT_FALSE(found[0].finished);
+      EXPECT_TRUE(std::isfinite(found[0].score));
+    }
+  }
 }
 
 TEST(Search, AdjustAndStopAreAsked) {

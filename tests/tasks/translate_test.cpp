@@ -48,7 +48,7 @@ json small_config(const json& changes = json::object()) {
                       {"feed_forward", 64},
                       {"embedding_dropout", 0.0},
                       {"dropout", 0.0}}},
-                    {"decode", {{"beam", 3}, {"look_sentences", 50}}}};
+                    {"decode", {{"beam", 3}, {"look_sentences", 0}}}};
   return merge_config(merge_config(config, own, "test"), changes, "test");
 }
 
