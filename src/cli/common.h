@@ -64,8 +64,8 @@ struct InputSet {
 /// but does not exist is an Error(kData), not a text.
 std::vector<InputSet> read_inputs(const InputFlags& flags, const Task& task);
 
-/// For verbs that show one input: the first of them, with the output that the flags give it; says so
-/// on stderr if there are more.
+/// For verbs that show one input: the first of them, with the output that the flags give it; says
+/// so on stderr if there are more.
 InputSet read_single_input(const InputFlags& flags, Task& task);
 
 /// `text` written to `path`, or to standard output if it is empty.

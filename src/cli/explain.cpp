@@ -132,7 +132,8 @@ void add_explain_verb(CLI::App& app) {
   verb->add_option("--units", flags->options.units, "word: merge units into words");
   verb->add_option("--spans", flags->options.spans,
                    "Units to merge, such as 0-3,7-9 or texts; or a file with one span a line");
-  verb->add_option("--removal", flags->removal, "How units are taken out: delete, mask or mean");
+  verb->add_option("--removal", flags->removal, "How units are taken out")
+      ->check(CLI::IsMember({"delete", "mask", "mean"}));
   verb->add_option("--window", flags->options.window, "Units of occlusion-window")
       ->check(CLI::PositiveNumber);
   verb->add_option("--tile", flags->tiles,

@@ -159,7 +159,7 @@ torch::Tensor path_gradient(const MethodInput& input, const torch::Tensor& embed
 // Mean of the target's gradient by the layer's output while its attention grows from nothing to all
 // (Hao et al. 2021), [1, heads, query, dim]. Attention times a is values times a.
 torch::Tensor path_gradient_of_layer(const MethodInput& input, const LayerTrace& layer) {
-  constexpr int64_t kSteps = 8;
+  constexpr int64_t kSteps = 16;
   const TargetGradients& gradients = input.shared().gradients(input.target);
   const Quadrature rule = gauss_legendre(kSteps);
   const auto real = layer.inputs->value.options().requires_grad(false);

@@ -47,7 +47,7 @@ double zeroing_passes(const MethodInput& input) {
 }
 
 double path_passes(const MethodInput& input) {
-  return 24.0 * static_cast<double>(input.shared().output().trace.layers.size());
+  return 48.0 * static_cast<double>(input.shared().output().trace.layers.size());
 }
 
 const std::vector<Method>& all_methods() {
@@ -80,7 +80,7 @@ const std::vector<Method>& all_methods() {
        fixed(3)},
       {{"integrated-attention", false,
         "attention that raises the target's logit while it grows from nothing, through all layers",
-        "8 forward and backward passes per layer, batched"},
+        "16 forward and backward passes per layer, batched"},
        integrated_attention,
        path_passes},
       {{"attention-x-gradient", true,

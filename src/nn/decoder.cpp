@@ -119,6 +119,11 @@ torch::Tensor DecoderBlockImpl::read_memory(const torch::Tensor& normed, const C
   const int64_t batch = normed.size(0), memories = call.cross.memory.size(0);
   AttentionOutput result = cross_attention_->forward(
       normed.reshape({memories, batch / memories * normed.size(1), normed.size(2)}), call.cross);
+  if (batch == memories) {
+    output.cross = std::move(result.statistics);
+    return result.output.view_as(normed);
+  }
+  // A trace of the inputs belongs to one sequence and memory; it is left out here.
   output.cross.weights = per_sequence(result.statistics.weights, batch);
   output.cross.lse = per_sequence(result.statistics.lse, batch);
   output.cross.entropy = per_sequence(result.statistics.entropy, batch);

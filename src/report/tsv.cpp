@@ -1,5 +1,6 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/report/tsv.h"
+#include "attend/base/error.h"
 
 #include <fmt/format.h>
 
@@ -80,6 +81,9 @@ std::string heads_to_tsv(const Explanation& explanation) {
 
 std::string alignment_to_tsv(const Explanation& explanation) {
   check_explanation(explanation);
+  if (explanation.alignments.empty()) {
+    throw usage_error("this explanation holds no alignment of an output");
+  }
   std::string out = "output_index\toutput\tindex\ttext";
   for (const Alignment& alignment : explanation.alignments) {
     out += '\t' + tsv_escaped(alignment.method);

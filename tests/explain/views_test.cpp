@@ -261,7 +261,8 @@ TEST(Views, SlowMethodsAreLeftOutOfAllAndNamed) {
                                              "grad-attention", "attention-x-gradient", "gradient",
                                              "gradient-x-input", "random"}));
   ASSERT_EQ(explanation.notices.size(), 1U);
-  EXPECT_NE(explanation.notices[0].find("value-zeroing, integrated-gradients, occlusion"),
+  EXPECT_NE(explanation.notices[0].find(
+                "value-zeroing, integrated-attention, integrated-gradients, occlusion"),
             std::string::npos);
   // Asked for by name, they run.
   options.methods = {"occlusion"};
