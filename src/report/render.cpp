@@ -120,6 +120,9 @@ std::string tsv_view(const Explanation& explanation, const RenderOptions& option
       return links_to_tsv(explanation);
     case ReportView::kCurve:
       return curve_to_tsv(explanation);
+    case ReportView::kOverlay:  // the table has every method, but a name that is none is refused
+      chosen_method(explanation.attributions, options);
+      return to_tsv(explanation);
     default:
       return to_tsv(explanation);
   }

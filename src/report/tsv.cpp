@@ -1,9 +1,9 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/report/tsv.h"
-#include "attend/base/error.h"
 
 #include <fmt/format.h>
 
+#include "attend/base/error.h"
 #include "attend/report/json.h"
 #include "attend/report/text.h"
 #include "json_text.h"

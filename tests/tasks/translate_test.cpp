@@ -101,7 +101,7 @@ TEST(Translate, LearnsToCopyAndToReverse) {
     const TemporaryFolder folder;
     // Reversal has to find its place from the other end: it takes a second layer.
     const Trained model = reversed ? trained(folder, true, 30, {{"model", {{"layers", 2}}}})
-                                   : trained(folder, false, 12);
+                                   : trained(folder, false, 20);
     EXPECT_EQ(exact_share(model, 1), 1) << (reversed ? "reversal" : "copy");
     EXPECT_EQ(exact_share(model, 4), 1) << (reversed ? "reversal" : "copy");
     const auto values = metric_values(*evaluate(*model.task, *model.dev));
