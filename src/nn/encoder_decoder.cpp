@@ -82,14 +82,24 @@ torch::Tensor EncoderDecoderImpl::embed_source(const torch::Tensor& tokens) {
 EncoderOutput EncoderDecoderImpl::encode(const torch::Tensor& embeddings,
                                          const torch::Tensor& lengths,
                                          const ForwardRequest& request) {
+  // The encoder refuses layers that it does not have; those of the decoder are none of its
+  // business.
+  const auto keep_own = [&](std::vector<int64_t>& layers) {
+    layers.erase(std::remove_if(layers.begin(), layers.end(),
+                                [&](int64_t layer) {
+                                  return layer >= options_.encoder.layers &&
+                                         layer < attention_layers();
+                                }),
+                 layers.end());
+  };
   ForwardRequest own = request;
-  auto& layers = own.trace.layers;
-  layers.erase(std::remove_if(layers.begin(), layers.end(),
-                              [&](int64_t layer) {
-                                return layer >= options_.encoder.layers &&
-                                       layer < attention_layers();
-                              }),
-               layers.end());
+  keep_own(own.trace.layers);
+  own.edits.clear();
+  for (AttentionEdit edit : request.edits) {
+    const bool everywhere = edit.layers.empty();
+    keep_own(edit.layers);
+    if (everywhere || !edit.layers.empty()) own.edits.push_back(std::move(edit));
+  }
   return encoder_->forward(embedding_dropout_->forward(embeddings), lengths, own);
 }
 

@@ -63,6 +63,32 @@ TEST(EncoderDecoder, TracesEveryLayerInOrderOfComputation) {
   EXPECT_EQ(decoded.trace.layers[0].role, AttentionRole::kCross);
 }
 
+// An edit of a decoder layer leaves the encoder alone, and the other way round.
+TEST(EncoderDecoder, EditsActInTheirLayerOnly) {
+  EncoderDecoder model(small());
+  testing::randomise(model);
+  model->eval();
+  const torch::Tensor source = torch::tensor({{5, 6, 7}}), target = torch::tensor({{3, 8}});
+  const auto run = [&](std::vector<int64_t> layers) {
+    ForwardRequest request;
+    if (!layers.empty()) {
+      AttentionEdit edit;
+      edit.layers = layers;
+      edit.off = true;
+      request.edits = {edit};
+    }
+    DecoderCall call;
+    call.request = request;
+    call.memory = model->encode(model->embed_source(source), {}, request).hidden;
+    return std::pair(call.memory, model->decode(target, call).hidden);
+  };
+  const auto [memory, hidden] = run({});
+  const auto [same_memory, other_hidden] = run({3});
+  EXPECT_TRUE(close(same_memory, memory));
+  EXPECT_FALSE(close(other_hidden, hidden));
+  EXPECT_FALSE(close(run({0}).first, memory));
+}
+
 TEST(EncoderDecoder, RefusesWhatDoesNotFit) {
   EncoderDecoderOptions options = small();
   options.cross = CrossKind::kNone;
