@@ -12,6 +12,7 @@
 #include "attend/tasks/config.h"
 #include "generate_config.h"
 #include "generate_metrics.h"
+#include "tokenizer_options.h"
 
 namespace attend {
 namespace {
@@ -100,7 +101,7 @@ std::shared_ptr<Dataset> GenerateTask::prepare(const json& config,
     all_texts.push_back(row.text);
     if (layout_.prompts) all_texts.push_back(row.extra[0]);
   }
-  tokenizer_ = train_tokenizer(generate_tokenizer_options(config_), all_texts);
+  tokenizer_ = train_tokenizer(tokenizer_options(config_), all_texts);
   build_model();
   std::vector<GenerateExample> examples;
   for (const Row& row : rows) {

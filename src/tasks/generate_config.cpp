@@ -9,12 +9,6 @@ namespace {
 
 using nlohmann::json;
 
-template <typename T>
-T setting(const json& config, const char* section, const char* key) {
-  return config_value<T>(config.at(section), key,
-                         std::string("generate configuration (") + section + ")");
-}
-
 double share(const json& config, const char* section, const char* key) {
   const auto value = setting<double>(config, section, key);
   if (!(value >= 0 && value <= 1)) {
@@ -78,16 +72,6 @@ ReaderOptions generate_reader_options(const json& config, const std::string& pat
   options.text_column = setting<std::string>(config, "data", "text_column");
   const auto prompt = setting<std::string>(config, "data", "prompt_column");
   if (!prompt.empty()) options.extra_columns = {prompt};
-  return options;
-}
-
-TokenizerOptions generate_tokenizer_options(const json& config) {
-  TokenizerOptions options;
-  options.kind = parse_tokenizer_kind(setting<std::string>(config, "text", "units"));
-  options.normalise = setting<bool>(config, "text", "normalise");
-  options.fold_case = setting<bool>(config, "text", "fold_case");
-  options.min_count = setting<int64_t>(config, "text", "min_count");
-  options.max_vocabulary = setting<int64_t>(config, "text", "max_vocabulary");
   return options;
 }
 

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "attend/data/reader.h"
-#include "attend/data/tokenizer.h"
 #include "generate_dataset.h"
 #include "language_model.h"
 #include "skip_gram.h"
@@ -20,8 +19,6 @@ namespace attend {
 nlohmann::json generate_defaults();
 
 ReaderOptions generate_reader_options(const nlohmann::json& config, const std::string& path);
-
-TokenizerOptions generate_tokenizer_options(const nlohmann::json& config);
 
 SequenceLayout sequence_layout(const nlohmann::json& config);
 

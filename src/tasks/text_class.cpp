@@ -12,6 +12,7 @@
 #include "naive_bayes_svm.h"
 #include "skip_gram.h"
 #include "text_class_config.h"
+#include "tokenizer_options.h"
 
 namespace attend {
 namespace {

@@ -117,19 +117,9 @@ ReaderOptions reader_options(const json& config, const std::string& path,
   return options;
 }
 
-TokenizerOptions tokenizer_options(const json& config) {
-  TokenizerOptions options;
-  options.kind = parse_tokenizer_kind(setting<std::string>(config, "text", "units"));
-  options.normalise = setting<bool>(config, "text", "normalise");
-  options.fold_case = setting<bool>(config, "text", "fold_case");
-  options.min_count = setting<int64_t>(config, "text", "min_count");
-  options.max_vocabulary = setting<int64_t>(config, "text", "max_vocabulary");
-  return options;
-}
-
 NgramOptions ngram_options(const json& config) {
   const json section = setting<json>(config, "text", "ngrams");
-  const std::string origin = "text-class configuration (text.ngrams)";
+  const std::string origin = "configuration (text.ngrams)";
   NgramOptions options;
   options.char_min = config_value<int>(section, "char_min", origin);
   options.char_max = config_value<int>(section, "char_max", origin);
@@ -215,7 +205,7 @@ double rationale_weight(const json& config) {
 FactoredLinearOptions factored_options(const json& config) {
   const json section = setting<json>(config, "model", "wide_factored");
   const std::string name = "model.wide_factored";
-  const std::string origin = "text-class configuration (" + name + ")";
+  const std::string origin = "configuration (" + name + ")";
   FactoredLinearOptions options;
   options.dim = config_value<int64_t>(section, "dim", origin);
   options.epochs = config_value<int64_t>(section, "epochs", origin);
@@ -234,7 +224,7 @@ FactoredLinearOptions factored_options(const json& config) {
 SkipGramOptions pretrain_options(const json& config) {
   const json section = setting<json>(config, "train", "pretrain");
   const std::string name = "train.pretrain";
-  const std::string origin = "text-class configuration (" + name + ")";
+  const std::string origin = "configuration (" + name + ")";
   SkipGramOptions options;
   options.dim = setting<int64_t>(config, "model", "embedding_dim");
   options.epochs = config_value<int64_t>(section, "epochs", origin);

@@ -18,13 +18,6 @@
 
 namespace attend {
 
-/// config[section][key]; Error(kModel) if it is missing or of the wrong kind.
-template <typename T>
-T setting(const nlohmann::json& config, const char* section, const char* key) {
-  return config_value<T>(config.at(section), key,
-                         std::string("text-class configuration (") + section + ")");
-}
-
 /// All settings with their defaults, in sections "data", "text", "model" and "train". Each function
 /// below takes a configuration with all of them, and throws Error(kUsage) for a value that cannot
 /// be.
@@ -34,8 +27,6 @@ nlohmann::json text_class_defaults();
 /// `label_file`: names of label numbers, or empty.
 ReaderOptions reader_options(const nlohmann::json& config, const std::string& path,
                              const std::filesystem::path& label_file, bool with_gold);
-
-TokenizerOptions tokenizer_options(const nlohmann::json& config);
 
 NgramOptions ngram_options(const nlohmann::json& config);
 bool wants_ngrams(const nlohmann::json& config);

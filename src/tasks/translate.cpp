@@ -13,6 +13,7 @@
 #include "attend/base/text.h"
 #include "attend/data/unicode.h"
 #include "attend/nn/linear_cross_entropy.h"
+#include "tokenizer_options.h"
 #include "translate_config.h"
 #include "translate_metrics.h"
 #include "word_alignment.h"
@@ -24,12 +25,6 @@ using nlohmann::json;
 
 const ParallelDataset& pairs(const Dataset& data) {
   return dynamic_cast<const ParallelDataset&>(data);
-}
-
-template <typename T>
-T setting(const json& config, const char* section, const char* key) {
-  return config_value<T>(config.at(section), key,
-                         std::string("translate configuration (") + section + ")");
 }
 
 // The model and the memory of a batch, as search drives them.
@@ -100,7 +95,7 @@ std::shared_ptr<Dataset> TranslateTask::prepare(const json& config,
     texts.push_back(pair.source);
     texts.push_back(pair.target);
   }
-  encoder_.tokenizer = train_tokenizer(translate_tokenizer_options(config_), texts);
+  encoder_.tokenizer = train_tokenizer(tokenizer_options(config_), texts);
   encoder_.max_length = setting<int64_t>(config_, "text", "max_length");
   if (encoder_.max_length < 1) throw usage_error("text.max_length must be 1 or more");
   build_model();

@@ -4,17 +4,7 @@
 #include "attend/base/error.h"
 
 namespace attend {
-namespace {
-
 using nlohmann::json;
-
-template <typename T>
-T setting(const json& config, const char* section, const char* key) {
-  return config_value<T>(config.at(section), key,
-                         std::string("translate configuration (") + section + ")");
-}
-
-}  // namespace
 
 json translate_defaults() {
   return {{"data",
@@ -86,16 +76,6 @@ ParallelOptions parallel_options(const json& config, bool require_targets) {
   options.target_column = setting<std::string>(config, "data", "target_column");
   if (require_targets) options.links_column = setting<std::string>(config, "data", "links_column");
   options.require_targets = require_targets;
-  return options;
-}
-
-TokenizerOptions translate_tokenizer_options(const json& config) {
-  TokenizerOptions options;
-  options.kind = parse_tokenizer_kind(setting<std::string>(config, "text", "units"));
-  options.normalise = setting<bool>(config, "text", "normalise");
-  options.fold_case = setting<bool>(config, "text", "fold_case");
-  options.min_count = setting<int64_t>(config, "text", "min_count");
-  options.max_vocabulary = setting<int64_t>(config, "text", "max_vocabulary");
   return options;
 }
 

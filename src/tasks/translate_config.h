@@ -22,8 +22,6 @@ nlohmann::json translate_defaults();
 
 ParallelOptions parallel_options(const nlohmann::json& config, bool require_targets);
 
-TokenizerOptions translate_tokenizer_options(const nlohmann::json& config);
-
 /// Without the size of the vocabulary.
 EncoderDecoderOptions encoder_decoder_options(const nlohmann::json& config);
 

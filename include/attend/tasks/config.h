@@ -38,6 +38,12 @@ T config_value(const nlohmann::json& section, const std::string& key, const std:
   }
 }
 
+/// config[section][key] of a run's or a recipe's complete configuration; Error(kModel) as above.
+template <typename T>
+T setting(const nlohmann::json& config, const char* section, const char* key) {
+  return config_value<T>(config.at(section), key, std::string("configuration (") + section + ")");
+}
+
 /// The one of `known` that is closest to `name` by edit distance, or empty if none is near.
 std::string nearest_name(const std::string& name, const std::vector<std::string>& known);
 
