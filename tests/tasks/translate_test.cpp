@@ -47,6 +47,7 @@ json small_config(const json& changes = json::object()) {
                       {"heads", 2},
                       {"feed_forward", 64},
                       {"embedding_dropout", 0.0},
+                      {"positions", "sinusoidal"},
                       {"dropout", 0.0}}},
                     {"decode", {{"beam", 3}, {"look_sentences", 0}}}};
   return merge_config(merge_config(config, own, "test"), changes, "test");
@@ -78,7 +79,7 @@ Trained trained(const TemporaryFolder& folder, bool reversed, int64_t epochs,
   Trained result;
   result.task = make_task("translate");
   result.train = result.task->prepare(small_config(changes),
-                                      {folder.write("train.tsv", letters(1500, 1, reversed))});
+                                      {folder.write("train.tsv", letters(4000, 1, reversed))});
   result.dev = result.task->read(folder.write("dev.tsv", letters(60, 2, reversed)), true);
   train({*result.task, *result.train, *result.dev, small_training(epochs), folder.path(), false,
          nullptr});
@@ -146,7 +147,7 @@ TEST(Translate, GuidedAttentionAligns) {
     const auto data =
         task->prepare(config, {folder.write("train.tsv", with_links(letters(1500, 1, true)))});
     const auto dev = task->read(folder.write("dev.tsv", with_links(letters(60, 2, true))), true);
-    train({*task, *data, *dev, small_training(4), folder.path(), false, nullptr});
+    train({*task, *data, *dev, small_training(10), folder.path(), false, nullptr});
     const std::vector<WordPair> pairs{{{"a", "b", "c", "d"}, {"d", "c", "b", "a"}},
                                       {{"e", "f", "g"}, {"g", "f", "e"}}};
     const auto links = dynamic_cast<SequenceTask&>(*task).align(pairs, {});
@@ -154,7 +155,9 @@ TEST(Translate, GuidedAttentionAligns) {
                                       {{{2, 0}, {1, 1}, {0, 2}}, {}}};
     return metric_values(*new_alignment_metrics(links, gold)).at("aer");
   };
-  EXPECT_LE(error_of(0.5), 0.2);
+  const double guided = error_of(0.5);
+  EXPECT_EQ(guided, 0);
+  EXPECT_LT(guided, error_of(0));
 }
 
 class SmallTranslate : public ::testing::Test {
