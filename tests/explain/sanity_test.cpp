@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../tasks/small_task.h"
 #include "attend/explain/planted.h"
 #include "attend/nn/weights.h"
 
@@ -61,7 +62,7 @@ TEST_F(Sanity, UniformAttentionIsComparedByTheTasksMetric) {
   const auto test = uniform_attention_test(*planted_->task, *planted_->test);
   EXPECT_EQ(test.metric, "accuracy");
   EXPECT_EQ(test.examples, 60);
-  ASSERT_EQ(test.effects.size(), 2U);  // all, layer 0
+  ASSERT_EQ(test.effects.size(), 1U);  // its only layer is all
   EXPECT_EQ(test.effects[0].layer, -1);
   for (const auto& effect : test.effects) {
     EXPECT_NEAR(effect.drop.mean, test.trained - effect.metric, 1e-12);
@@ -69,6 +70,21 @@ TEST_F(Sanity, UniformAttentionIsComparedByTheTasksMetric) {
   }
   EXPECT_NE(test.verdict.find(test.effects[0].used() ? "is used" : "is not used"),
             std::string::npos);
+}
+
+TEST(UniformAttention, OfSeveralLayersEachIsAskedToo) {
+  const testing::TemporaryFolder folder;
+  const auto task = make_task("text-class");
+  const auto config =
+      merge_config(testing::small_config(*task), {{"model", {{"layers", 2}}}}, "test");
+  const auto data =
+      task->prepare(config, {folder.write("train.tsv", testing::marker_corpus(20, 1))});
+  const auto test = uniform_attention_test(*task, *data);
+  ASSERT_EQ(test.effects.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(test.effects[i].layer, static_cast<int64_t>(i) - 1);  // -1: all
+    EXPECT_NEAR(test.effects[i].drop.mean, test.trained - test.effects[i].metric, 1e-12);
+  }
 }
 
 }  // namespace
