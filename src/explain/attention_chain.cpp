@@ -61,7 +61,7 @@ torch::Tensor roll_out(const Trace& trace, const torch::Tensor& rows, const Mix&
 }
 
 torch::Tensor propagate_relevance(const std::vector<const RelevanceLayer*>& layers,
-                                  const torch::Tensor& start, bool with_own) {
+                                  const torch::Tensor& start, bool pooled) {
   std::vector<const RelevanceLayer*> encoder, decoder;
   const bool cross = std::any_of(layers.begin(), layers.end(), [](const RelevanceLayer* layer) {
     return layer->role() == AttentionRole::kCross;
@@ -78,10 +78,14 @@ torch::Tensor propagate_relevance(const std::vector<const RelevanceLayer*>& laye
     }
     return row;
   };
-  if (!cross) {
-    const torch::Tensor all = through_encoder(start);
-    return with_own ? all : all - start;
-  }
+  // row norm(R_qq) = (row / s)(R_qq - I) + row with the row sums s of R_qq - I (eq. 8 to 10).
+  const auto through_normalised = [&](const torch::Tensor& row) {
+    torch::Tensor sums = torch::ones_like(row);
+    for (const RelevanceLayer* layer : encoder) sums = sums + layer->right(sums);
+    const torch::Tensor share = ratio(row, sums - 1);
+    return through_encoder(share) - share + row;
+  };
+  if (!cross) return pooled ? through_normalised(start) : through_encoder(start) - start;
 
   // Forward: R_ss before each cross-attention, its rows without the diagonal normalised (eq. 8, 9).
   const torch::Tensor own = torch::eye(start.size(0), start.options());
@@ -107,11 +111,7 @@ torch::Tensor propagate_relevance(const std::vector<const RelevanceLayer*>& laye
       row = row + (*layer)->left(row);
     }
   }
-  // read norm(R_qq) = (read / s)(R_qq - I) + read with the row sums s of R_qq - I.
-  torch::Tensor sums = torch::ones_like(read);
-  for (const RelevanceLayer* layer : encoder) sums = sums + layer->right(sums);
-  const torch::Tensor share = ratio(read, sums - 1);
-  return through_encoder(share) - share + read;
+  return through_normalised(read);
 }
 
 }  // namespace attend

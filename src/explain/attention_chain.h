@@ -43,11 +43,13 @@ class RelevanceLayer {
   virtual torch::Tensor matrix() const = 0;                            ///< [query, key]
 };
 
-/// q^T R of those rules for the read-out `start`, with the diagonal that R starts from left out
-/// unless `with_own`: [input positions]. `layers` in the order of computation; with kCross among
-/// them the rules for encoder and decoder (their equations 5 to 11), matrices being made for the
-/// decoder's self-attention only.
+/// q^T R of those rules for the read-out `start`: [input positions]. A position's own row leaves
+/// out the diagonal that R starts from; `pooled` says that `start` is the relevance of pooling by
+/// attention, which is a cross-attention of one query and goes by norm(R) (their equations 8 to
+/// 10): what a position got from others counts as much as what it was. `layers` in the order of
+/// computation; with kCross among them the rules for encoder and decoder (their equations 5 to 11),
+/// matrices being made for the decoder's self-attention only.
 torch::Tensor propagate_relevance(const std::vector<const RelevanceLayer*>& layers,
-                                  const torch::Tensor& start, bool with_own);
+                                  const torch::Tensor& start, bool pooled);
 
 }  // namespace attend

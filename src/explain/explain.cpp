@@ -104,7 +104,8 @@ std::optional<Span> evidence_span(Task& task, const Dataset& data, int64_t row,
   constexpr int64_t kMostPositions = 1'000'000;
   const auto work = static_cast<int64_t>(groups.size() * units.size());
   if (groups.size() < 2 || work > kMostPositions) return std::nullopt;
-  return span_of_segment(occlusion_scores(task, data, row, target, groups, Removal::kDelete),
+  const Removal removal = task.removals().front();  // a grid, say, can only be masked
+  return span_of_segment(occlusion_scores(task, data, row, target, groups, removal),
                          merged_units(input, units, groups));
 }
 

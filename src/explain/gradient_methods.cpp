@@ -215,7 +215,7 @@ MethodResult propagated(const MethodInput& input,
                 .clamp_min(0.0)
                 .mean(0);
   }
-  return {propagate_relevance(chain, start.to(torch::kDouble), /*with_own=*/weighed), {}, ""};
+  return {propagate_relevance(chain, start.to(torch::kDouble), /*pooled=*/weighed), {}, ""};
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-// A text of filler words with one marker word, which alone decides the label.
+// A text of filler words with one marker word, which alone decides the label, or with none.
 struct PlantedTexts {
   std::string rows;  // "label<TAB>text" lines
   std::vector<int64_t> deciding;
@@ -55,13 +55,14 @@ PlantedTexts planted_texts(int64_t rows, uint64_t seed) {
       "one",  "day",   "the",  "sun",  "went", "over", "some",  "hill", "and",   "tree",
       "near", "river", "with", "bird", "that", "sang", "while", "rain", "stone", "road"};
   static const std::vector<std::string> kMarkers = {"alpha", "beta", "gamma"};
-  static const std::vector<std::string> kLabels = {"A", "B", "C"};
+  static const std::vector<std::string> kLabels = {"A", "B", "C", "none"};
   Random random(seed);
   PlantedTexts texts;
   for (int64_t row = 0; row < rows; ++row) {
     const auto label = random.below(kLabels.size());
     const auto length = 6 + random.below(9);
-    const auto place = random.below(length);
+    const bool marked = label < kMarkers.size();
+    const auto place = marked ? random.below(length) : length;
     texts.rows += kLabels[label] + "\t";
     for (uint64_t i = 0; i < length; ++i) {
       const std::string& filler = kFillers[random.below(kFillers.size())];
@@ -69,11 +70,12 @@ PlantedTexts planted_texts(int64_t rows, uint64_t seed) {
       texts.rows += i == place ? kMarkers[label] : filler;
     }
     texts.rows += "\n";
-    texts.deciding.push_back(static_cast<int64_t>(place));
+    texts.deciding.push_back(marked ? static_cast<int64_t>(place) : -1);
   }
   return texts;
 }
 
+// The size and form of make_planted_task()'s models.
 json text_config(const Task& task) {
   return merge_config(task.default_config(),
                       {{"data", {{"format", "tsv"}, {"label_column", "1"}, {"text_column", "2"}}},
@@ -81,7 +83,8 @@ json text_config(const Task& task) {
                        {"model",
                         {{"embedding_dim", 32},
                          {"hidden_size", 32},
-                         {"layers", 2},
+                         {"layers", 1},
+                         {"final_norm", false},
                          {"heads", 2},
                          {"wide", "none"}}}},
                       "planted");
@@ -149,6 +152,8 @@ PlantedTable planted_hits(const std::string& kind, std::vector<std::string> meth
   table.accuracy = planted.accuracy;
   std::vector<std::vector<double>> hits(methods.size());
   for (int64_t row = 0; row < planted.test->size(); ++row) {
+    const int64_t deciding = planted.deciding[static_cast<size_t>(row)];
+    if (deciding < 0) continue;
     const Subject subject = make_subject(*planted.task, *planted.test, row, "");
     if (subject.target.label != planted.test->gold(row)) continue;
     ++table.examples;
@@ -156,7 +161,7 @@ PlantedTable planted_hits(const std::string& kind, std::vector<std::string> meth
     for (size_t m = 0; m < methods.size(); ++m) {
       const auto scores = subject.attribute(methods[m], options).scores;
       const auto top = std::max_element(scores.begin(), scores.end()) - scores.begin();
-      hits[m].push_back(top == planted.deciding[static_cast<size_t>(row)] ? 1 : 0);
+      hits[m].push_back(top == deciding ? 1 : 0);
     }
   }
   table.chance /= static_cast<double>(std::max<int64_t>(1, table.examples));

@@ -21,26 +21,23 @@ double f1(double precision, double recall) {
   return precision > 0 && recall > 0 ? 2 * precision * recall / (precision + recall) : 0;
 }
 
-// Precision at each recall that a threshold gives, from the highest threshold down; equal scores
-// fall together.
+// Precision at each recall, from the highest score down. Equal scores stand in a drawn order: one
+// step over all of them would draw a line from precision 1, and give scores that are all the same
+// half the area.
 double area_under_precision_recall(const std::vector<double>& scores,
                                    const std::vector<bool>& evidence) {
   const auto marked = static_cast<double>(std::count(evidence.begin(), evidence.end(), true));
   if (marked == 0) return kNone;
-  const auto order = descending_order(scores);
   double area = 0;
   double recall = 0;
   double precision = 1;
   double right = 0;
-  for (size_t i = 0; i < order.size(); ++i) {
-    right += evidence[static_cast<size_t>(order[i])] ? 1 : 0;
-    const bool last = i + 1 == order.size();
-    if (!last &&
-        scores[static_cast<size_t>(order[i + 1])] == scores[static_cast<size_t>(order[i])]) {
-      continue;
-    }
+  double seen = 0;
+  for (const int64_t place : descending_order(scores)) {
+    right += evidence[static_cast<size_t>(place)] ? 1 : 0;
+    ++seen;
     const double next_recall = right / marked;
-    const double next_precision = right / static_cast<double>(i + 1);
+    const double next_precision = right / seen;
     area += (next_recall - recall) * (next_precision + precision) / 2;
     recall = next_recall;
     precision = next_precision;

@@ -37,7 +37,9 @@ std::vector<Piece> pieces_of(const Explanation& explanation) {
 Family family_of(const Attribution& attribution) {
   const std::string_view method = attribution.method;
   if (method.starts_with("random")) return Family::kBaseline;
-  for (const std::string_view prefix : {"attention", "attn", "rollout", "flow"}) {
+  // Norms of what is carried and value zeroing measure mixing too: neither looks at the output.
+  for (const std::string_view prefix :
+       {"attention", "attn", "rollout", "flow", "norm", "value-zeroing"}) {
     if (method.starts_with(prefix) && !attribution.is_signed) return Family::kAttention;
   }
   return Family::kAttribution;

@@ -170,7 +170,8 @@ Extent draw_caption(SvgCanvas& canvas, const Explanation& e, double x, double y,
   canvas.line(x, top, x + width, top, "#e1e5ec");
   top += 18;
   const auto lines = [&](const std::string& text, const SvgText& look) {
-    for (const std::string& line : text_lines(text, look.size * (look.mono ? 1.06 : 1), width, 4)) {
+    const double wider = look.mono ? 1.06 : look.bold ? kBoldFactor : 1;
+    for (const std::string& line : text_lines(text, look.size * wider, width, 4)) {
       canvas.text(x, top, line, look);
       top += 15;
     }

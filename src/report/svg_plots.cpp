@@ -20,6 +20,11 @@ constexpr std::array<std::string_view, 6> kSeries = {"#0b5fa5", "#c05a00", "#6d3
                                                      "#3a4252", "#0090b0", "#a0527a"};
 constexpr std::array<std::string_view, 6> kDashes = {"", "7 3", "2 3", "9 3 2 3", "4 4", "1 2"};
 
+// Beyond six lines colours come again, each time with another dash.
+std::string dash_of(std::size_t series) {
+  return std::string(kDashes[(series + series / kSeries.size()) % kDashes.size()]);
+}
+
 struct Panel {
   double left, top, width, height;
   const std::vector<int64_t>& steps;
@@ -115,7 +120,7 @@ Extent draw_curves(SvgCanvas& canvas, const Explanation& e, double x, double y, 
     if (!row.faithfulness || row.faithfulness->deletion_curve.empty()) continue;
     const SvgCanvas::PathLook look{.stroke = std::string(kSeries[series % kSeries.size()]),
                                    .width = 2,
-                                   .dash = std::string(kDashes[series % kDashes.size()]),
+                                   .dash = dash_of(series),
                                    .fill = ""};
     canvas.path(panels[0].line(row.faithfulness->deletion_curve), look, row.method);
     canvas.path(panels[1].line(row.faithfulness->insertion_curve), look, row.method);

@@ -115,7 +115,7 @@ std::string compare_svg(const Comparison& both) {
       y += draw_method(canvas, side == 0 ? both.first : both.second, row, scale, kMargin, y, kWidth)
                .height;
     }
-    Attribution change{pair.first->method + ", difference", true,
+    Attribution change{pair.first->method + ", change", true,
                        "second minus first, on the units that correspond",
                        std::vector<double>(both.second.units.size(), 0.0), 0};
     for (const auto& [i, j] : both.pairs) {

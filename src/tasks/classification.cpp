@@ -199,6 +199,10 @@ std::vector<Prediction> classification_predictions(const torch::Tensor& logits,
   return predictions;
 }
 
+torch::Tensor class_scores(const torch::Tensor& logits, int64_t index) {
+  return logits.select(1, index) - logits.mean(1);
+}
+
 int64_t class_index(const LabelSet& labels, const std::string& label) {
   const int64_t index = labels.find(label);
   if (index < 0) {

@@ -56,6 +56,12 @@ std::unique_ptr<Metrics> new_classification_metrics(const LabelSet& labels);
 std::vector<Prediction> classification_predictions(const torch::Tensor& logits,
                                                    const LabelSet& labels, int64_t top);
 
+/// What speaks for class `index`, `[batch]`: its logit less the mean of all logits. Softmax does
+/// not change when all logits move together, so a bare logit need not move when its class is
+/// decided: a model may lower the others instead. The mean, unlike the log-odds, keeps this linear
+/// in the logits.
+torch::Tensor class_scores(const torch::Tensor& logits, int64_t index);
+
 /// The class of that name; Error(kUsage) listing the labels if it is not one of them.
 int64_t class_index(const LabelSet& labels, const std::string& label);
 

@@ -14,8 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kClasses = 3;
-constexpr int64_t kItemIds = 41;  // 0 stands for an item taken out
+constexpr int64_t kClasses = 3;      // that a unit can decide
+constexpr int64_t kNone = kClasses;  // the class of examples in which no unit decides
+constexpr int64_t kItemIds = 41;     // 0 stands for an item taken out
 constexpr int64_t kEntityFeatures = 8;
 constexpr int64_t kSide = 4;  // of the grid, and of a patch in pixels
 constexpr int64_t kHidden = 32;
@@ -32,7 +33,7 @@ int64_t features_of(PlantedKind kind) {
   return 0;
 }
 
-LabelSet planted_labels() { return LabelSet({"A", "B", "C"}); }
+LabelSet planted_labels() { return LabelSet({"A", "B", "C", "none"}); }
 
 // One example: `units` rows of features.
 struct Example {
@@ -132,17 +133,19 @@ class PlantedModelImpl : public torch::nn::Module {
           torch::nn::Linear(torch::nn::LinearOptions(features_of(kind), kHidden).bias(false)));
     }
     EncoderOptions encoder;
-    encoder.layers = 2;
+    encoder.layers = 1;
     encoder.hidden = kHidden;
     encoder.heads = 2;
     encoder.feed_forward = 2 * kHidden;
+    // Behind a normalisation the unit that decides has hardly any gradient left once it decides.
+    encoder.final_norm = false;
     encoder.positions =
         kind == PlantedKind::kEntities ? PositionKind::kNone : PositionKind::kSinusoidal;
     encoder_ = register_module("encoder", Encoder(encoder));
     PoolingOptions pooling;
     pooling.hidden = kHidden;
     pooling_ = register_module("pooling", Pooling(pooling));
-    output_ = register_module("output", torch::nn::Linear(kHidden, kClasses));
+    output_ = register_module("output", torch::nn::Linear(kHidden, kClasses + 1));
   }
 
   torch::Tensor embed(const torch::Tensor& units) {
@@ -154,7 +157,9 @@ class PlantedModelImpl : public torch::nn::Module {
                      const ForwardRequest& request) {
     EncoderOutput encoded = encoder_->forward(embeddings, lengths, request);
     const PoolingOutput pooled = pooling_->forward(encoded.hidden, lengths);
-    return {output_->forward(pooled.pooled), pooled.readout, std::move(encoded.trace)};
+    TaskOutput output{output_->forward(pooled.pooled), pooled.readout, std::move(encoded.trace)};
+    output.readout_weights = pooled.weights;
+    return output;
   }
 
  private:
@@ -223,7 +228,7 @@ class PlantedTask : public Task {
     return classification_loss(output.scores, batch.targets, options);
   }
   std::vector<double> balanced_class_weights(const Dataset&) const override {
-    return std::vector<double>(kClasses, 1.0);
+    return std::vector<double>(kClasses + 1, 1.0);
   }
   std::unique_ptr<Metrics> new_metrics() const override {
     return new_classification_metrics(labels_);
@@ -285,7 +290,7 @@ class PlantedTask : public Task {
     return {name};
   }
   torch::Tensor target_scores(const TaskOutput& output, const Target& target) const override {
-    return output.scores.select(1, class_index(labels_, target.label));
+    return class_scores(output.scores, class_index(labels_, target.label));
   }
   torch::Tensor target_log_probabilities(const TaskOutput& output,
                                          const Target& target) const override {
@@ -328,9 +333,9 @@ PlantedExamples planted_examples(PlantedKind kind, int64_t rows, uint64_t seed) 
   std::vector<Example> examples;
   for (int64_t row = 0; row < rows; ++row) {
     Example example;
-    example.label = static_cast<int64_t>(random.below(kClasses));
+    example.label = static_cast<int64_t>(random.below(kClasses + 1));
     const uint64_t units = kind == PlantedKind::kPatches ? kSide * kSide : 6 + random.below(9);
-    const auto place = static_cast<int64_t>(random.below(units));
+    const int64_t place = example.label == kNone ? -1 : static_cast<int64_t>(random.below(units));
     for (int64_t unit = 0; unit < static_cast<int64_t>(units); ++unit) {
       example.units.push_back(unit_of(kind, unit == place, example.label, random));
     }

@@ -458,7 +458,7 @@ Target TextClassTask::find_target(const Dataset&, int64_t, const TaskOutput& out
 }
 
 torch::Tensor TextClassTask::target_scores(const TaskOutput& output, const Target& target) const {
-  return output.scores.select(1, class_index(labels_, target.label));
+  return class_scores(output.scores, class_index(labels_, target.label));
 }
 
 torch::Tensor TextClassTask::target_log_probabilities(const TaskOutput& output,

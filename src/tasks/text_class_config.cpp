@@ -59,6 +59,7 @@ json text_class_defaults() {
             {"heads", 4},
             {"kv_heads", 0},         // 0: as heads
             {"feed_forward", 0},     // 0: 4 * hidden_size; -1: none
+            {"final_norm", true},    // layer normalisation behind the last layer
             {"activation", "gelu"},  // or "swiglu"
             {"positions", "sinusoidal"},
             {"window", -1},     // keys to either side that a query sees; -1: all
@@ -152,6 +153,7 @@ TextClassifierOptions classifier_options(const json& config) {
   options.encoder.heads = whole("heads");
   options.encoder.kv_heads = whole("kv_heads");
   options.encoder.feed_forward = whole("feed_forward");
+  options.encoder.final_norm = flag("final_norm");
   options.encoder.activation = parse_activation(text("activation"));
   options.encoder.dropout = number("dropout");
   options.encoder.positions = parse_position_kind(text("positions"));

@@ -10,6 +10,7 @@
 #include "attend/base/random.h"
 #include "attend/explain/grouping.h"
 #include "attend/train/trainer.h"
+#include "function_task.h"
 
 namespace attend {
 namespace {
@@ -55,6 +56,34 @@ TEST(StrongestSegment, IsTheLargestSumOverAllSegments) {
       }
     }
   }
+}
+
+// Words of one letter whose units can only be masked; asks for anything else are failures.
+class SpacedDataset : public testing::KeptDataset {
+ public:
+  using KeptDataset::KeptDataset;
+  std::string input(int64_t) const override { return "a b c d"; }
+};
+
+class MaskOnlyTask : public testing::FunctionTask {
+ public:
+  using FunctionTask::FunctionTask;
+  std::vector<Removal> removals() const override { return {Removal::kMask}; }
+  std::vector<Unit> units(const Dataset&, int64_t) const override {
+    return {{"a", {0, 1}}, {"b", {2, 3}}, {"c", {4, 5}}, {"d", {6, 7}}};
+  }
+  std::shared_ptr<Dataset> without_units(const Dataset& data, int64_t row,
+                                         const std::vector<std::vector<bool>>& keep,
+                                         Removal removal) const override {
+    EXPECT_EQ(removal, Removal::kMask);
+    return FunctionTask::without_units(data, row, keep, removal);
+  }
+};
+
+TEST(EvidenceSpan, TakesUnitsOutAsTheTaskCan) {
+  MaskOnlyTask task([](const std::vector<bool>& kept) { return kept[2] ? 3.0 : 0.0; });
+  const SpacedDataset data({{true, true, true, true}});
+  EXPECT_EQ(evidence_span(task, data, 0, {"yes"}), (Span{4, 5}));
 }
 
 /// A model trained on texts of which one word decides: every method can be held against the truth.

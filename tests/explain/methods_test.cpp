@@ -48,6 +48,15 @@ void expect_close(const std::vector<double>& actual, const torch::Tensor& expect
       << tensor_of(actual) << expected;
 }
 
+// Without the diagonal that it starts from, rows made to sum to 1, and the diagonal again:
+// equations 8 and 9 of Chefer et al. 2021.
+torch::Tensor normalised(const torch::Tensor& relevance) {
+  const torch::Tensor own = torch::eye(relevance.size(0), torch::kDouble);
+  const torch::Tensor mixed = relevance - own;
+  const torch::Tensor sums = mixed.sum(1, true);
+  return torch::where(sums == 0, torch::zeros_like(mixed), mixed / sums) + own;
+}
+
 TaskOutput traced(Task& task, const Dataset& data) {
   const std::vector<int64_t> rows = {0};
   ForwardRequest request(TraceRequest::all_weights());
@@ -192,7 +201,8 @@ TEST_P(OnEncoders, GradAttentionFollowsTheRulesOfChefer) {
   }
   torch::Tensor expected;
   if (GetParam() == PoolingKind::kAttention) {
-    expected = (weights[2] * gradients[2])[0].clamp_min(0).mean(0).matmul(relevance);
+    // A cross-attention with one query.
+    expected = (weights[2] * gradients[2])[0].clamp_min(0).mean(0).matmul(normalised(relevance));
   } else {
     expected = output.readout[0].matmul(relevance - torch::eye(6, torch::kDouble));
   }
@@ -235,7 +245,8 @@ TEST_P(OnEncoders, IntegratedAttentionIsTheMeanOnTheWay) {
   if (GetParam() == PoolingKind::kAttention) {
     const torch::Tensor gradient = torch::autograd::grad(
         {task_->target_scores(output, target).sum()}, {output.readout_weights})[0];
-    expected = (output.readout_weights * gradient)[0].clamp_min(0).mean(0).matmul(relevance);
+    expected =
+        (output.readout_weights * gradient)[0].clamp_min(0).mean(0).matmul(normalised(relevance));
   }
   expect_close(scores_of(*task_, data_, "integrated-attention"), expected.detach(),
                2e-3 * expected.abs().max().item<double>());
@@ -261,8 +272,10 @@ TEST_P(OnEncoders, IntegratedGradientsAreComplete) {
   ASSERT_NE(fine.note.find(says), std::string::npos) << fine.note;
   const double residual = std::stod(fine.note.substr(fine.note.find(says) + says.size()));
   EXPECT_NEAR(residual, change - sum, 0.06 * std::abs(change - sum) + 1e-12);  // two digits
-  if (GetParam() == PoolingKind::kMax) return;  // jumps on the path: the residual falls slowly
-  EXPECT_NEAR(sum, change, 1e-3 * std::abs(change));
+  // The slope jumps where another position takes the maximum, so that case converges slowly.
+  const bool jumps = GetParam() == PoolingKind::kMax;
+  EXPECT_NEAR(sum, change, (jumps ? 2e-2 : 1e-3) * std::abs(change));
+  if (jumps) return;
   // Left alone, steps are doubled until the residual is small.
   options.path_steps = 0;
   const Attribution chosen = explain(*task_, data_, 0, options).attributions[0];
@@ -319,12 +332,6 @@ TEST_F(OnSequences, GradAttentionFollowsTheRulesForTwoModalities) {
   for (const LayerTrace& layer : output.trace.layers) weights.push_back(layer.weights);
   const auto gradients =
       torch::autograd::grad({task_.target_scores(output, target).sum()}, weights);
-  const auto normalised = [](const torch::Tensor& r) {
-    const torch::Tensor own = torch::eye(r.size(0), torch::kDouble);
-    const torch::Tensor mixed = r - own;
-    const torch::Tensor sums = mixed.sum(1, true);
-    return torch::where(sums == 0, torch::zeros_like(mixed), mixed / sums) + own;
-  };
   torch::Tensor inputs = torch::eye(6, torch::kDouble), outputs = torch::eye(4, torch::kDouble);
   torch::Tensor across = torch::zeros({4, 6}, torch::kDouble);
   for (size_t layer = 0; layer < weights.size(); ++layer) {

@@ -17,19 +17,16 @@ namespace {
 class Planted : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Planted, TheDecidingUnitIsFound) {
-  const PlantedTable table =
-      planted_hits(GetParam(), {"grad-attention", "integrated-gradients", "occlusion"});
+  const PlantedTable table = planted_hits(
+      GetParam(), {"grad-attention", "integrated-attention", "integrated-gradients", "occlusion"});
   EXPECT_GE(table.accuracy, 0.97);
-  EXPECT_GE(table.examples, 190);
+  EXPECT_GE(table.examples, 120);  // of 200, a fourth of them without a deciding unit
+  for (const auto& [method, hits] : table.hits) {
+    if (method == "random") continue;
+    EXPECT_GE(hits.mean, 0.95) << method;
+  }
   const std::map<std::string, Estimate> hits(table.hits.begin(), table.hits.end());
-  // The aim is 0.95 everywhere. On patches the model may take one class for the absence of the
-  // other two, so that no unit of it decides; these floors are below what is reached there.
-  const bool patches = GetParam() == "patches";
-  EXPECT_GE(hits.at("integrated-gradients").mean, patches ? 0.6 : 0.95);
-  EXPECT_GE(hits.at("occlusion").mean, patches ? 0.85 : 0.95);
-  // Two layers mix the deciding unit into its neighbours before attention is read out.
-  EXPECT_GT(hits.at("grad-attention").low, table.chance);
-  // Random hits one in as many as there are units; 200 draws have a standard error below 0.025.
+  // Random hits one in as many as there are units; 120 draws have a standard error below 0.033.
   EXPECT_NEAR(hits.at("random").mean, table.chance, 0.1);
   EXPECT_LT(table.chance, 0.15);
 }
@@ -46,10 +43,12 @@ TEST(PlantedExamples, AreTheSameForASeedAndBalanced) {
   std::map<std::string, int> labels;
   for (int64_t row = 0; row < 300; ++row) {
     ++labels[first.data->gold(row)];
-    EXPECT_LT(first.deciding[static_cast<size_t>(row)], first.data->length(row));
+    const int64_t deciding = first.deciding[static_cast<size_t>(row)];
+    EXPECT_LT(deciding, first.data->length(row));
+    EXPECT_EQ(deciding < 0, first.data->gold(row) == "none");
   }
-  for (const auto& [label, count] : labels) EXPECT_GT(count, 60) << label;
-  EXPECT_EQ(labels.size(), 3U);
+  for (const auto& [label, count] : labels) EXPECT_GT(count, 50) << label;
+  EXPECT_EQ(labels.size(), 4U);
 }
 
 TEST(PlantedExamples, RemovedUnitsAreGone) {

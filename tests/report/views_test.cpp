@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 
 #include "attend/base/error.h"
 #include "attend/report/colors.h"
@@ -178,6 +179,21 @@ TEST(Views, CurvesCarryTheirNumbers) {
     EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) < 0x80 ||
                 visible_text(e.target).find(c) != std::string::npos);
   }
+}
+
+TEST(Views, NoTwoCurvesLookTheSame) {
+  Explanation e = rich();
+  const Attribution row = e.attributions.front();
+  e.attributions.assign(14, row);
+  const std::string svg = curve_svg(e);
+  std::map<std::string, int> looks;  // stroke, width and dash of a path
+  for (size_t at = svg.find("<path"); at != std::string::npos; at = svg.find("<path", at + 1)) {
+    const std::string path = svg.substr(at, svg.find('>', at) - at);
+    const size_t stroke = path.find("stroke=");
+    if (path.find("stroke-width=\"2\"") == std::string::npos) continue;
+    ++looks[path.substr(stroke, path.find_last_not_of("/ ") + 1 - stroke)];
+  }
+  EXPECT_EQ(looks.size(), 14U);
 }
 
 // A straight line from 1 to 0 over 8 rows of 4 dots: each column of cells has dots in one row.

@@ -21,7 +21,7 @@ std::vector<std::string> planted_kinds();
 struct PlantedModelAndData {
   std::unique_ptr<Task> task;  ///< in eval mode
   std::shared_ptr<Dataset> test;
-  std::vector<int64_t> deciding;  ///< index into Task::units, one per example
+  std::vector<int64_t> deciding;  ///< index into Task::units, one per example; -1: no unit
   double accuracy = 0;            ///< on the test examples
 };
 
@@ -34,7 +34,7 @@ struct PlantedTable {
   std::string unit_kind;
   std::string removal;  ///< how occlusion took units out
   double accuracy = 0;
-  int64_t examples = 0;  ///< those that the model classifies right
+  int64_t examples = 0;  ///< those that a unit decides and the model classifies right
   double chance = 0;     ///< mean of 1 / units
   /// Per method: the share of the examples whose highest score is on the deciding unit.
   std::vector<std::pair<std::string, Estimate>> hits;

@@ -15,8 +15,8 @@ namespace attend {
 
 /// Scores of tokens against marked ones. Definitions of ERASER's scorer (DeYoung et al. 2020).
 struct RationaleAgreement {
-  /// Area under precision over recall (trapezoids between the thresholds that occur). NaN without
-  /// evidence.
+  /// Area under precision over recall, by trapezoids; equal scores stand in a drawn order, so that
+  /// scores that are all the same are no better than random. NaN without evidence.
   double auprc = 0;
   // Of the `top` highest tokens against the marked ones.
   double token_precision = 0, token_recall = 0, token_f1 = 0;

@@ -227,7 +227,7 @@ class Task {
   virtual Target find_target(const Dataset& data, int64_t row, const TaskOutput& output,
                              const std::string& name) const = 0;
 
-  /// The target's logit for each example, `[batch]`.
+  /// What speaks for the target, `[batch]`: its logit; of a class less the mean of all logits.
   virtual torch::Tensor target_scores(const TaskOutput& output, const Target& target) const = 0;
 
   /// The natural log of the target's probability for each example, `[batch]`, in double precision.

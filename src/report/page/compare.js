@@ -82,7 +82,7 @@ const bothScores = {
         scale: Math.max(scaleOf(rowOf(0, method)), scaleOf(rowOf(1, method))) }));
       y = drawMethods(pen, explanations[0], [rows[0]], width, y);
       y = drawMethods(pen, explanations[1], [rows[1]], width, y);
-      y = drawMethods(pen, explanations[1], [{ method: method + ', difference', is_signed: true, meaning: 'second minus first', scores: differenceOf(method).map(v => v || 0) }], width, y) + 10;
+      y = drawMethods(pen, explanations[1], [{ method: method + ', change', is_signed: true, meaning: 'second minus first', scores: differenceOf(method).map(v => v || 0) }], width, y) + 10;
     }
     return { width, height: y };
   },

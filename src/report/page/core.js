@@ -113,7 +113,8 @@ const rampCss = isSigned => `linear-gradient(to right,${rampOf(isSigned).map(pai
 const tone = name => getComputedStyle(root).getPropertyValue('--' + name).trim();
 const SERIES = 6;
 const seriesTone = index => tone('series-' + index % SERIES);
-const seriesDash = index => [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [1, 2]][index % SERIES];
+// Colours that come again have another dash.
+const seriesDash = index => [[], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [1, 2]][(index + Math.floor(index / SERIES)) % SERIES];
 
 function legend(isSigned, scale, meaning, low = isSigned ? -scale : 0) {
   const ramp = element('div', 'ramp');
