@@ -10,6 +10,7 @@
 #include "attend/explain/explain.h"
 #include "attend/report/terminal.h"
 #include "attend/report/text.h"
+#include "attend/tasks/decoding_task.h"
 #include "attend/train/evaluate.h"
 #include "common.h"
 #include "generate.h"
@@ -31,6 +32,7 @@ struct RunFlags {
   bool no_evidence = false;
   SteeringFlags steering;
   OutputFlags output;
+  PrecisionFlag precision;
   GenerateFlags generate;
   SequenceFlags sequence;
 };
@@ -142,6 +144,10 @@ void run_verb(const RunFlags& flags) {
   const InterruptGuard guard;
   const Run run = load_run(flags.run);
   const OutputForm form = flags.output.form();
+  PrecisionFlag precision = flags.precision;
+  const bool decodes = dynamic_cast<DecodingTask*>(run.task.get()) != nullptr;
+  if (decodes && precision.precision.empty()) precision.precision = "f32";
+  precision.apply(*run.task);
   if (flags.generate.given() || dynamic_cast<TextGenerator*>(run.task.get()) != nullptr) {
     return run_generator(run, {flags.generate, flags.sequence, flags.steering.steering},
                          flags.input, {flags.out, form});
@@ -188,6 +194,7 @@ void add_run_verb(CLI::App& app) {
   verb->add_option("-t,--threads", flags->threads, "0: all processors");
   flags->steering.add_to(*verb);
   flags->output.add_to(*verb);
+  flags->precision.add_to(*verb);
   flags->generate.add_to(*verb);
   flags->sequence.add_to(*verb);
   verb->footer(

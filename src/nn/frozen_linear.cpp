@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -10,6 +11,7 @@
 #include <sys/mman.h>
 #endif
 
+#include "attend/nn/log_sum_exp.h"
 #include "frozen_product.h"
 #include "option_checks.h"
 
@@ -109,6 +111,25 @@ torch::Tensor FrozenLinear::forward(const torch::Tensor& input) const {
                      detail::multiply(team, matrix, packed, {to, matrix.outputs, false});
                    });
   return output;
+}
+
+torch::Tensor FrozenLinear::log_probabilities(const torch::Tensor& input,
+                                              const torch::Tensor& targets) const {
+  constexpr int64_t kRows = 128;
+  torch::Tensor result = torch::zeros({input.size(0)}, torch::kFloat);
+  auto to = result.accessor<float, 1>();
+  const auto target = targets.accessor<int64_t, 1>();
+  for (int64_t begin = 0; begin < input.size(0); begin += kRows) {
+    const int64_t count = std::min(kRows, input.size(0) - begin);
+    const torch::Tensor logits = forward(input.narrow(0, begin, count));
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t wanted = target[begin + i];
+      if (wanted < 0) continue;
+      const float* row = logits.data_ptr<float>() + i * logits.size(1);
+      to[begin + i] = row[wanted] - log_sum_exp({row, static_cast<size_t>(logits.size(1))});
+    }
+  }
+  return result;
 }
 
 }  // namespace attend

@@ -288,8 +288,7 @@ torch::Tensor TranslateTask::loss(const TaskOutput& output, const Batch& batch,
 
 torch::Tensor TranslateTask::gold_log_probabilities(const TaskOutput& output,
                                                     const Batch& batch) const {
-  return linear_log_probability(output.hidden.flatten(0, 1), model_->output_weight(),
-                                model_->output_bias(), batch.targets.flatten())
+  return model_->log_probabilities(output.hidden.flatten(0, 1), batch.targets.flatten())
       .view_as(batch.targets);
 }
 
@@ -353,6 +352,13 @@ std::vector<Prediction> TranslateTask::predict(const TaskOutput& output, int64_t
     predictions.push_back({{text_of(hypothesis), std::exp(log_probability), log_probability}});
   }
   return predictions;
+}
+
+void TranslateTask::freeze(Precision precision) {
+  model_->eval();
+  if (model_->freeze(precision) || precision == Precision::kFloat32) return;
+  throw usage_error("this model has no form in " + to_string(precision) +
+                    ": only a transformer with attention to its source has; use precision f32");
 }
 
 SearchOptions TranslateTask::default_search() const { return decode_options(config_); }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attend/nn/encoder_decoder.h"
+#include "attend/tasks/decoding_task.h"
 #include "attend/tasks/sequence_task.h"
 #include "parallel_dataset.h"
 
@@ -17,7 +18,7 @@ namespace attend {
 /// An output that is explained: its target names a place by number (from 0) or by a word of the
 /// output; the first place is taken if nothing is named. Examples without a target are translated
 /// when a batch, their output's units or an explanation needs one.
-class TranslateTask : public SequenceTask {
+class TranslateTask : public SequenceTask, public DecodingTask {
  public:
   std::string name() const override { return "translate"; }
 
@@ -64,6 +65,7 @@ class TranslateTask : public SequenceTask {
                                      const ForwardRequest& request) override;
   torch::Tensor additive_contributions(const Batch&) override { return {}; }
 
+  void freeze(Precision precision) override;
   SearchOptions default_search() const override;
   std::vector<std::vector<ProducedText>> produce(const Dataset& data,
                                                  const ProduceOptions& options) override;

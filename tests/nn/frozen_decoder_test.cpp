@@ -116,7 +116,8 @@ TEST(FrozenDecoder, EqualsThePlainOneInStepsAndAtOnce) {
       EXPECT_GT(decoder->frozen_bytes(), 0);
       const std::string what = to_string(options.block.positions) + " " + to_string(options.cross);
       EXPECT_TRUE(close(in_steps(decoder, input), expected, 1e-5)) << what;
-      EXPECT_TRUE(close(decoder->forward(input.vectors, input.call).hidden, expected, 1e-5)) << what;
+      EXPECT_TRUE(close(decoder->forward(input.vectors, input.call).hidden, expected, 1e-5))
+          << what;
     }
   }
   torch::set_num_threads(1);
@@ -199,8 +200,8 @@ TEST(FrozenDecoder, TheMeanOfAMemoryHasNoFrozenForm) {
 TEST(FrozenLinear, IsALinearLayer) {
   torch::manual_seed(1);
   const torch::Tensor weight = random({70, 33}), bias = random({70}), input = random({3, 5, 33});
-  const torch::Tensor expected = torch::linear(input.to(torch::kDouble), weight.to(torch::kDouble),
-                                               bias.to(torch::kDouble));
+  const torch::Tensor expected =
+      torch::linear(input.to(torch::kDouble), weight.to(torch::kDouble), bias.to(torch::kDouble));
   const auto error = [&](Precision precision) {
     const FrozenLinear layer(weight, bias, precision);
     return relative_error(layer.forward(input), expected);

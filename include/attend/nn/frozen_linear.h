@@ -60,6 +60,10 @@ class FrozenLinear {
   /// [..., inputs] -> [..., outputs], float.
   torch::Tensor forward(const torch::Tensor& input) const;
 
+  /// `input` [rows, inputs], `targets` [rows] int64 -> log softmax(forward(input)) at each target,
+  /// [rows]; 0 for targets below 0. Holds a few rows of outputs at a time.
+  torch::Tensor log_probabilities(const torch::Tensor& input, const torch::Tensor& targets) const;
+
   int64_t bytes() const { return weights_.bytes(); }  ///< that one call reads
 
  private:
