@@ -218,7 +218,6 @@ torch::Tensor DecoderImpl::shared_memory(const DecoderCall& call) const {
 
 bool DecoderImpl::freeze(Precision precision) {
   if (!detail::FrozenDecoder::supports(options_)) return false;
-  if (frozen_ && frozen_->precision() == precision) return true;
   frozen_ = std::make_shared<detail::FrozenDecoder>(*this, options_, precision);
   return true;
 }
