@@ -161,6 +161,7 @@ TEST(Generate, FrozenWeightsWriteTheSame) {
   GenerateRequest request;
   request.prompt = "秋月";
   request.search.max_length = {20};
+  request.search.min_length = 3;
   request.count = 4;
   request.search.sample = true;
   const auto plain = setup.task.generate(request);
