@@ -15,6 +15,7 @@
 #include "common.h"
 #include "generate.h"
 #include "run_sequence.h"
+#include "run_steered.h"
 #include "verbs.h"
 
 namespace attend {
@@ -154,9 +155,8 @@ void run_verb(const RunFlags& flags) {
   }
   if (auto* sequences = dynamic_cast<SequenceTask*>(run.task.get())) {
     if (!flags.steering.steering.empty()) {
-      throw usage_error(
-          "attention cannot be changed while translating; give the translation with --output to "
-          "`attend explain` and change it there");
+      return write_output(flags.out, run_steered(*sequences, flags.input, flags.sequence,
+                                                 flags.steering.steering, form));
     }
     return run_sequences(*sequences, flags.input, flags.sequence, form, flags.out);
   }
