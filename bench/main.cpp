@@ -1,7 +1,6 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
 // attend-kernel-bench: `attend bench` where only the kernels are built.
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
@@ -27,8 +26,10 @@ int main(int argc, char** argv) {
   }
   try {
     const Options options = parse_flags(argc, argv);
-    if (std::count(options.what.begin(), options.what.end(), What::kEncoder) > 0) {
-      throw std::invalid_argument("encoder needs the full program: attend bench");
+    for (const What what : options.what) {
+      if (what == What::kEncoder || what == What::kGenerate) {
+        throw std::invalid_argument("encoder and generate need the full program: attend bench");
+      }
     }
     Printer printer(options);
     const int wrong = run_kernel_cases(options, printer);

@@ -46,8 +46,9 @@ What parse_what(const std::string& text) {
   if (text == "trace") return What::kTrace;
   if (text == "memory") return What::kMemory;
   if (text == "encoder") return What::kEncoder;
-  throw std::invalid_argument("\"" + text +
-                              "\" is none of fwd, bwd, decode, trace, encoder, memory, limits");
+  if (text == "generate") return What::kGenerate;
+  throw std::invalid_argument(
+      "\"" + text + "\" is none of fwd, bwd, decode, trace, encoder, generate, memory, limits");
 }
 
 kernels::ElementType parse_type(const std::string& text) {
@@ -66,6 +67,11 @@ std::string parse_encoder_input(const std::string& text) {
   if (parts.size() != 2) throw std::invalid_argument("\"" + text + "\" is not BATCHxLENGTH");
   for (const auto& part : parts) parse_number<int64_t>(part, 1);
   return text;
+}
+
+std::string parse_precision_name(const std::string& text) {
+  if (text == "f32" || text == "bf16" || text == "int8") return text;
+  throw std::invalid_argument("\"" + text + "\" is none of f32, bf16, int8");
 }
 
 double parse_dropout(const std::string& text) {
@@ -106,8 +112,8 @@ std::string to_string(const Shape& shape) {
 const std::vector<Flag>& flags() {
   using Text = std::string;
   static const std::vector<Flag> table{
-      {"--what", "fwd,bwd,decode,trace,encoder,memory,limits (default: the first four)", true,
-       [](Options& o, const Text& v) { o.what = parse_list<What>(v, parse_what); }},
+      {"--what", "fwd,bwd,decode,trace,encoder,generate,memory,limits (default: the first four)",
+       true, [](Options& o, const Text& v) { o.what = parse_list<What>(v, parse_what); }},
       {"--shapes", "BxHxNxD[xM[xHkv]],... (default: the cases of docs/performance.md)", true,
        [](Options& o, const Text& v) { o.shapes = parse_list<Shape>(v, parse_shape); }},
       {"--dtype", "f32,bf16", true,
@@ -136,6 +142,13 @@ const std::vector<Flag>& flags() {
        }},
       {"--dropout", "encoder: 0.1,0 (default)", true,
        [](Options& o, const Text& v) { o.dropouts = parse_list<double>(v, parse_dropout); }},
+      {"--precision", "generate: f32,bf16,int8 (default)", true,
+       [](Options& o, const Text& v) { o.precisions = parse_list<Text>(v, parse_precision_name); }},
+      {"--batch", "generate: texts side by side (default 1,2,4,8,16,32,64)", true,
+       [](Options& o, const Text& v) {
+         o.batches =
+             parse_list<int64_t>(v, [](const Text& t) { return parse_number<int64_t>(t, 1); });
+       }},
       {"--no-limits", "Do not measure the machine first", false,
        [](Options& o, const Text&) { o.limits = false; }},
       {"--no-pin", "Let the system choose a processor for each thread", false,

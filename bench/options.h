@@ -11,7 +11,7 @@
 
 namespace attend::bench {
 
-enum class What { kLimits, kForward, kBackward, kDecode, kTrace, kMemory, kEncoder };
+enum class What { kLimits, kForward, kBackward, kDecode, kTrace, kMemory, kEncoder, kGenerate };
 
 /// BxHxNxD[xM[xHkv]]: batch, query heads, queries, head dim, keys (N), key/value heads (H).
 struct Shape {
@@ -24,7 +24,7 @@ struct Shape {
 };
 
 struct Options {
-  std::vector<What> what;     ///< empty: all but memory and encoder
+  std::vector<What> what;     ///< empty: all but memory, encoder and generate
   std::vector<Shape> shapes;  ///< empty: the default cases, those of the other filters
   std::vector<kernels::ElementType> types;
   std::vector<bool> causal;
@@ -38,8 +38,10 @@ struct Options {
   bool pin = true;           ///< thread i stays on the i-th processor that this process may use
   bool json = false;         ///< one JSON object a line instead of the table
 
-  std::vector<std::string> encoder_inputs{"64x32", "8x512"};  ///< batch x length
-  std::vector<double> dropouts{0.1, 0};                       ///< of the encoder's training
+  std::vector<std::string> encoder_inputs{"64x32", "8x512"};   ///< batch x length
+  std::vector<double> dropouts{0.1, 0};                        ///< of the encoder's training
+  std::vector<std::string> precisions{"f32", "bf16", "int8"};  ///< of generate
+  std::vector<int64_t> batches{1, 2, 4, 8, 16, 32, 64};        ///< texts side by side
 };
 
 struct Flag {

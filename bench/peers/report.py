@@ -46,16 +46,18 @@ def merge(lines):
             continue
         kept = found[key]
         if line["ms_min"] < kept["ms_min"]:
-            median = kept["ms_median"], kept["gflops_median"]
+            median = {key: kept[key] for key in kept if key.endswith("_median")}
             kept.update(line)
-            kept["ms_median"], kept["gflops_median"] = median
+            kept.update(median)
         if line["ms_median"] < kept["ms_median"]:
-            kept["ms_median"], kept["gflops_median"] = line["ms_median"], line["gflops_median"]
+            kept.update({key: line[key] for key in line if key.endswith("_median")})
     return cases
 
 
 def limit_of(case, threads, limits):
-    if case.startswith("decode"):
+    if case.startswith("translate"):
+        return None
+    if case.startswith(("decode", "generate")):
         return limits.get(("memory_read", threads))
     if "_bf16_" in case or "_mixed_" in case:
         return limits.get(("dot_bf16", threads)) or limits.get(("fma_f32", threads))
@@ -63,7 +65,7 @@ def limit_of(case, threads, limits):
 
 
 def rate(line):
-    return line["kv_gbs"] if "kv_gbs" in line else line["gflops"]
+    return next(line[key] for key in ("kv_gbs", "read_gbs", "sentences_per_s", "gflops") if key in line)
 
 
 def title(peer, way):
@@ -90,7 +92,7 @@ def table(rows):
     for name, threads, ours, peers, limit in rows:
         cells = [name, str(threads)]
         if ours:
-            mark = "~" if ours["foreign"] > DISTURBED else ""
+            mark = "~" if ours.get("foreign", 0) > DISTURBED else ""
             share = f"{100 * rate(ours) / limit:.0f} %" if limit else "-"
             extra = f", {ours['added_percent']:+.1f} % over plain" if "added_percent" in ours else ""
             extra += f", peak {ours['rss_mb']:.0f} MB" if name.startswith("memory") else ""
@@ -100,7 +102,7 @@ def table(rows):
             cells += ["-", "-", "-"]
         if peers:
             ms, peer, way, line = peers[0]
-            mark = "~" if line["foreign"] > DISTURBED else ""
+            mark = "~" if line.get("foreign", 0) > DISTURBED else ""
             cells += [f"{title(peer, way)} {mark}{ms:.4g}", f"{rate(line):.1f}",
                       f"{ms / ours['ms_min']:.2f}" if ours else "-"]
             cells.append("; ".join(f"{title(p, w)} {m:.4g}" for m, p, w, _ in peers[1:]) or "-")
@@ -151,8 +153,8 @@ def main():
     versions = ", ".join(sorted({line["peer"] for line in lines} - {"attend"}))
     heading = "; ".join(f"{case} {value:g} ({threads} thread{'s' if threads > 1 else ''})"
                         for (case, threads), value in limits.items())
-    note = ("Rates in GFLOP/s, of decoding in GB/s of cache read; both from the minimum. ~: other processes used more "
-            f"than {100 * DISTURBED:.0f} % of a processor meanwhile.")
+    note = ("Rates in GFLOP/s, of decoding and generating in GB/s read, of translating in sentences/s; from the "
+            f"minimum. ~: other processes used more than {100 * DISTURBED:.0f} % of a processor meanwhile.")
     (folder / "table.md").write_text(f"Limits measured in the same run: {heading}. Peers: {versions}.\n\n{note}\n\n"
                                      + table(rows))
     (folder / "plot.svg").write_text(plot(rows, versions))

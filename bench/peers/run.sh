@@ -10,6 +10,10 @@
 # PEERS  folder with the peers' Debian root, in trixie/ (or the variable PEERS): PyTorch, oneDNN, and in trixie/bench
 #        their programs bench_torch.py, bench_dnnl, bench_encoder_torch.py and pin.so. Entering it needs root.
 #
+# TRANSLATE_RUN and TRANSLATE_SOURCES: a run of --task translate (see torch_translate.py) and a file with a sentence a
+# line, for the group "translate"; the root then needs python3-sentencepiece. attend's time is that of the whole
+# command, loading included; the peer's is without loading.
+#
 # Variables: THREADS (1,2), ROUNDS (2), ONLY (a regular expression on the names of the groups below), and the peers'
 # own HB_MIN_MS (500), HB_MIN_REPS (5), HB_TRIES (2), HB_WAIT_S (10), which attend is given too.
 set -euo pipefail
@@ -41,6 +45,28 @@ libtorch() { measured env "$warm" "$build/bench/attend-peer-libtorch" "$@"; }
 torch() { in_root "$warm" python3 /bench/bench_torch.py --threads "$threads" "$@"; }
 onednn() { in_root /bench/bench_dnnl --threads "$threads" "$@"; }
 torch_window() { in_root "$warm" python3 - --threads "$threads" "$@" < "$here/torch_window.py"; }
+torch_generate() { in_root "$warm" python3 - --threads "$threads" "$@" < "$here/torch_generate.py"; }
+attend_translate() {  # BEAM
+  local count begin
+  count=$(wc -l < "$TRANSLATE_SOURCES")
+  for number in ${threads//,/ }; do
+    begin=$(date +%s%N)
+    "$build/src/cli/attend" run "$TRANSLATE_RUN" "$TRANSLATE_SOURCES" --lines --beam "$1" --tsv --threads "$number" \
+      --out "$out/translate_attend.txt"
+    awk -v beam="$1" -v threads="$number" -v count="$count" -v ns="$(($(date +%s%N) - begin))" 'BEGIN {
+      printf "{\"peer\":\"attend\",\"case\":\"translate_f32_beam%d_%d\",\"threads\":%d,\"ms_min\":%.1f," \
+        "\"ms_median\":%.1f,\"sentences_per_s\":%.1f}\n", beam, count, threads, ns / 1e6, ns / 1e6, count / ns * 1e9 }'
+  done
+}
+torch_translate() {  # BEAM
+  mkdir -p "$root/tmp/translate"
+  cp "$TRANSLATE_RUN"/{config.json,model.safetensors,spm.model} "$TRANSLATE_SOURCES" "$root/tmp/translate"
+  for number in ${threads//,/ }; do
+    in_root "$warm" python3 - /tmp/translate "/tmp/translate/$(basename "$TRANSLATE_SOURCES")" /tmp/translate/out.txt \
+      --beam "$1" --threads "$number" < "$here/torch_translate.py"
+  done
+  cp "$root/tmp/translate/out.txt" "$out/translate_torch.txt"
+}
 encoder_torch() { in_root "$warm" python3 /bench/bench_encoder_torch.py --threads "$threads" "$@"; }
 
 # run GROUP COMMAND...: the lines of one program for one group of cases. A peer that cannot do a case is a note.
@@ -93,6 +119,12 @@ for ((round = 0; round < ${ROUNDS:-2}; ++round)); do
   run encoder encoder_torch --what infer --dtype bf16
   run encoder libtorch --what encoder
   run encoder attend --what encoder --dtype f32,bf16
+  run generate attend --what generate
+  run generate torch_generate
+  if [ -n "${TRANSLATE_RUN:-}" ]; then
+    run translate attend_translate 4
+    run translate torch_translate 4
+  fi
 done
 # Minutes each, so once.
 cases=(--what fwd --dtype f32 --causal 0,1 --shapes 1x8x16384x64)

@@ -8,6 +8,7 @@
 
 #include "attend/base/error.h"
 #include "bench/encoder.h"
+#include "bench/generate.h"
 #include "verbs.h"
 
 namespace attend {
@@ -15,15 +16,20 @@ namespace {
 
 void run_bench(const bench::Options& options) {
   bench::Printer printer(options);
-  const auto encoder = std::count(options.what.begin(), options.what.end(), bench::What::kEncoder);
-  const bool encoder_alone = encoder == std::ptrdiff_t(options.what.size()) && encoder > 0;
+  const auto asked = [&](bench::What what) {
+    return std::count(options.what.begin(), options.what.end(), what);
+  };
+  const auto encoder = asked(bench::What::kEncoder), generate = asked(bench::What::kGenerate);
+  const auto models = encoder + generate;
+  const bool models_alone = models == std::ptrdiff_t(options.what.size()) && models > 0;
   int wrong = 0;
   try {
-    if (!encoder_alone) wrong += bench::run_kernel_cases(options, printer);
+    if (!models_alone) wrong += bench::run_kernel_cases(options, printer);
   } catch (const std::invalid_argument& error) {
     throw usage_error(error.what());
   }
   if (encoder > 0) wrong += bench::run_encoder_cases(options, printer);
+  if (generate > 0) wrong += bench::run_generate_cases(options, printer);
   printer.finish();
   if (wrong > 0) {
     throw Error(ExitCode::kCheck, std::to_string(wrong) +

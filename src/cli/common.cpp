@@ -11,6 +11,7 @@
 #include "attend/base/error.h"
 #include "attend/base/file.h"
 #include "attend/data/reader.h"
+#include "attend/tasks/decoding_task.h"
 #include "attend/tasks/sequence_task.h"
 
 namespace attend {
@@ -96,6 +97,22 @@ void InputFlags::add_to(CLI::App& verb) {
   verb.add_option("--text", texts, "Text, even if it looks like a file name")
       ->allow_extra_args(false);
   verb.add_flag("--lines", lines, "Every line of a file is one text, without labels");
+}
+
+void PrecisionFlag::add_to(CLI::App& verb) {
+  verb.add_option("--precision", precision,
+                  "Weights of a decoder as f32 (default), bf16 or int8; see docs/performance.md");
+}
+
+void PrecisionFlag::apply(Task& task) const {
+  auto* decoding = dynamic_cast<DecodingTask*>(&task);
+  if (precision.empty()) return;
+  const Precision wanted = parse_precision(precision);
+  if (decoding == nullptr) {
+    throw usage_error("--precision is for models that write token by token; this one does " +
+                      task.name() + ": leave it out");
+  }
+  decoding->freeze(wanted);
 }
 
 void SteeringFlags::add_to(CLI::App& verb) {

@@ -47,6 +47,17 @@ struct InputFlags {
   void add_output_to(CLI::App& verb);
 };
 
+/// The flag --precision of verbs that decode or evaluate.
+struct PrecisionFlag {
+  std::string precision;  ///< empty: not given
+
+  void add_to(CLI::App& verb);
+
+  /// Freezes the task's model in it. Throws Error(kUsage) for an unknown one, and for a task that
+  /// does not write token by token.
+  void apply(Task& task) const;
+};
+
 /// The flags that act on a model's attention.
 struct SteeringFlags {
   Steering steering;

@@ -24,6 +24,7 @@ struct EvalFlags {
   std::string alignment;
   int64_t layer = -1;
   bool swap = false;
+  PrecisionFlag precision;
   OutputFlags output;
 };
 
@@ -98,6 +99,7 @@ void eval(const EvalFlags& flags) {
   use_threads(flags.threads);
   const InterruptGuard guard;
   const Run run = load_run(flags.run);
+  flags.precision.apply(*run.task);
   json all;
   if (!flags.alignment.empty()) {
     all = alignment_result(flags, *run.task);
@@ -133,6 +135,7 @@ void add_eval_verb(CLI::App& app) {
   verb->add_option("--layer", flags->layer,
                    "Decoder layer to align by, from 0; -1: the last but one");
   verb->add_flag("--swap", flags->swap, "The first column of the alignments is the target");
+  flags->precision.add_to(*verb);
   flags->output.add_to(*verb);
   verb->callback([flags] { eval(*flags); });
 }

@@ -10,10 +10,12 @@
 #include "attend/explain/explain.h"
 #include "attend/report/terminal.h"
 #include "attend/report/text.h"
+#include "attend/tasks/decoding_task.h"
 #include "attend/train/evaluate.h"
 #include "common.h"
 #include "generate.h"
 #include "run_sequence.h"
+#include "run_steered.h"
 #include "verbs.h"
 
 namespace attend {
@@ -31,6 +33,7 @@ struct RunFlags {
   bool no_evidence = false;
   SteeringFlags steering;
   OutputFlags output;
+  PrecisionFlag precision;
   GenerateFlags generate;
   SequenceFlags sequence;
 };
@@ -142,15 +145,18 @@ void run_verb(const RunFlags& flags) {
   const InterruptGuard guard;
   const Run run = load_run(flags.run);
   const OutputForm form = flags.output.form();
+  PrecisionFlag precision = flags.precision;
+  const bool decodes = dynamic_cast<DecodingTask*>(run.task.get()) != nullptr;
+  if (decodes && precision.precision.empty()) precision.precision = "f32";
+  precision.apply(*run.task);
   if (flags.generate.given() || dynamic_cast<TextGenerator*>(run.task.get()) != nullptr) {
     return run_generator(run, {flags.generate, flags.sequence, flags.steering.steering},
                          flags.input, {flags.out, form});
   }
   if (auto* sequences = dynamic_cast<SequenceTask*>(run.task.get())) {
     if (!flags.steering.steering.empty()) {
-      throw usage_error(
-          "attention cannot be changed while translating; give the translation with --output to "
-          "`attend explain` and change it there");
+      return write_output(flags.out, run_steered(*sequences, flags.input, flags.sequence,
+                                                 flags.steering.steering, form));
     }
     return run_sequences(*sequences, flags.input, flags.sequence, form, flags.out);
   }
@@ -188,6 +194,7 @@ void add_run_verb(CLI::App& app) {
   verb->add_option("-t,--threads", flags->threads, "0: all processors");
   flags->steering.add_to(*verb);
   flags->output.add_to(*verb);
+  flags->precision.add_to(*verb);
   flags->generate.add_to(*verb);
   flags->sequence.add_to(*verb);
   verb->footer(

@@ -9,6 +9,7 @@
 #include "attend/data/parallel.h"
 #include "attend/data/unicode.h"
 #include "attend/report/text.h"
+#include "run_steered.h"
 
 namespace attend {
 namespace {
@@ -48,6 +49,8 @@ std::vector<Sources> read_sources(const InputFlags& flags, const Task& task) {
   return all;
 }
 
+}  // namespace
+
 ProduceOptions produce_options(const SequenceTask& task, const SequenceFlags& flags) {
   ProduceOptions options;
   options.search = task.default_search();
@@ -69,6 +72,8 @@ ProduceOptions produce_options(const SequenceTask& task, const SequenceFlags& fl
   options.batch_size = flags.batch_size;
   return options;
 }
+
+namespace {
 
 std::string moses(const ProducedText& one) {
   std::string text;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "attend/kernels/attention.h"
+#include "packed_layout.h"
 
 namespace attend::kernels {
 
@@ -19,6 +20,8 @@ struct Engine {
   /// point operations done. Null where the instruction set has no such products.
   double (*peak_fp32)(int64_t rounds);
   double (*peak_bf16)(int64_t rounds);
+  void (*pack_rows)(const RowPacking&);
+  void (*multiply)(const MatrixProduct&);
 };
 
 namespace portable {

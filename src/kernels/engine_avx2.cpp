@@ -14,7 +14,8 @@ namespace {
 #include "engine/engine.h"
 }  // namespace
 
-const Engine kEngine{forward, backward, weights, exp2_table, peak_fp32, nullptr};
+const Engine kEngine{forward,   backward, weights,          exp2_table,
+                     peak_fp32, nullptr,  pack_matrix_rows, multiply_matrix};
 
 }  // namespace attend::kernels::avx2
 

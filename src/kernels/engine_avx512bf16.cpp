@@ -7,7 +7,7 @@
 #define ATTEND_BF16_PRODUCTS 1
 
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma")
 
 namespace attend::kernels::avx512bf16 {
 namespace {
@@ -16,7 +16,8 @@ namespace {
 #include "engine/engine.h"
 }  // namespace
 
-const Engine kEngine{forward, backward, weights, exp2_table, peak_fp32, peak_bf16};
+const Engine kEngine{forward,   backward,  weights,          exp2_table,
+                     peak_fp32, peak_bf16, pack_matrix_rows, multiply_matrix};
 
 }  // namespace attend::kernels::avx512bf16
 

@@ -8,6 +8,7 @@ namespace {
 #include "engine/engine.h"
 }  // namespace
 
-const Engine kEngine{forward, backward, weights, exp2_table, peak_fp32, nullptr};
+const Engine kEngine{forward,   backward, weights,          exp2_table,
+                     peak_fp32, nullptr,  pack_matrix_rows, multiply_matrix};
 
 }  // namespace attend::kernels::portable

@@ -6,6 +6,7 @@
 #include "attend/base/error.h"
 #include "attend/nn/masks.h"
 #include "elementwise.h"
+#include "frozen_decoder.h"
 #include "option_checks.h"
 #include "projection.h"
 
@@ -215,6 +216,31 @@ torch::Tensor DecoderImpl::shared_memory(const DecoderCall& call) const {
   return rounded ? call.memory.to(torch::kBFloat16) : call.memory;
 }
 
+bool DecoderImpl::freeze(Precision precision) {
+  if (!detail::FrozenDecoder::supports(options_)) return false;
+  frozen_ = std::make_shared<detail::FrozenDecoder>(*this, options_, precision);
+  return true;
+}
+
+void DecoderImpl::train(bool on) {
+  if (on) thaw();
+  torch::nn::Module::train(on);
+}
+
+int64_t DecoderImpl::frozen_bytes() const { return frozen_ ? frozen_->bytes() : 0; }
+
+bool DecoderImpl::runs_frozen(const torch::Tensor& input, const DecoderCall& call) const {
+  if (!frozen_ || torch::GradMode::is_enabled()) return false;
+  const TraceRequest& trace = call.request.trace;
+  const bool looked_at = trace.statistics.any() && (trace.all_layers || !trace.layers.empty());
+  if (!looked_at && call.request.edits.empty()) {
+    return input.scalar_type() == torch::kFloat && input.is_cpu();
+  }
+  if (frozen_->precision() == Precision::kFloat32) return false;
+  throw usage_error("a decoder in " + to_string(frozen_->precision()) +
+                    " neither reports its attention nor lets it be edited: use precision f32");
+}
+
 DecoderOutput DecoderImpl::forward(const torch::Tensor& input, const DecoderCall& call) {
   check_call(input, call);
   const bool reads = options_.cross != CrossKind::kNone;
@@ -227,6 +253,15 @@ DecoderOutput DecoderImpl::forward(const torch::Tensor& input, const DecoderCall
   torch::Tensor hidden = input;
   if (!positions_.is_empty()) {
     hidden = positions_->forward(hidden, call.state ? call.state->length() : 0);
+  }
+  if (runs_frozen(input, call)) {
+    detail::FrozenDecoder::Call frozen_call;
+    if (call.state) frozen_call.self = &call.state->self_;
+    if (call.state && reads) frozen_call.cross = &call.state->cross_;
+    frozen_call.memory = call.memory;
+    frozen_call.memory_lengths = call.memory_lengths;
+    output.hidden = zero_padding(frozen_->forward(hidden, frozen_call), call.lengths);
+    return output;
   }
   DecoderBlockImpl::Call block_call;
   block_call.self.lengths = call.lengths;

@@ -5,6 +5,8 @@
 // once.
 #include "elementwise.h"
 
+#include "attend/nn/log_sum_exp.h"
+
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -290,3 +292,11 @@ torch::Tensor layer_norm(torch::nn::LayerNorm layer, const torch::Tensor& input,
 }
 
 }  // namespace attend::detail
+
+namespace attend {
+
+float log_sum_exp(std::span<const float> numbers) {
+  return detail::active_loops().log_sum_exp(numbers.data(), static_cast<int64_t>(numbers.size()));
+}
+
+}  // namespace attend

@@ -40,6 +40,10 @@ struct Loops {
   void (*gelu_bfloat16)(const BFloat16*, BFloat16*, int64_t);
   void (*gelu_gradient_float)(const float*, const float*, float*, int64_t);
   void (*gelu_gradient_bfloat16)(const BFloat16*, const BFloat16*, BFloat16*, int64_t);
+  /// out[i] = silu(gate[i]) * in[i].
+  void (*swiglu_float)(const float* gate, const float* in, float* out, int64_t);
+  /// Log of the sum of e^in[i]; -inf where all are.
+  float (*log_sum_exp)(const float*, int64_t);
   void (*layer_norm_float)(const NormRows&, const float*, float*, float* mean, float* inverse);
   void (*layer_norm_mixed)(const NormRows&, const float*, BFloat16*, float*, float*);
   void (*layer_norm_bfloat16)(const NormRows&, const BFloat16*, BFloat16*, float*, float*);

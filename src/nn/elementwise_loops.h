@@ -107,6 +107,33 @@ float sum_of(int64_t count, const Term& term) {
   return sum;
 }
 
+inline void swiglu(const float* gate, const float* in, float* out, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    // sigmoid from e^-|x|, which cannot overflow.
+    const float power = exp_of_negative(-std::abs(gate[i]));
+    const float sigmoid = (gate[i] < 0.0f ? power : 1.0f) / (1.0f + power);
+    out[i] = gate[i] * sigmoid * in[i];
+  }
+}
+
+inline float log_sum_exp(const float* in, int64_t count) {
+  float most[kLanes];
+  for (int64_t lane = 0; lane < kLanes; ++lane) most[lane] = -INFINITY;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      most[lane] = in[i + lane] > most[lane] ? in[i + lane] : most[lane];
+    }
+  }
+  float largest = -INFINITY;
+  for (; i < count; ++i) largest = in[i] > largest ? in[i] : largest;
+  for (int64_t lane = 0; lane < kLanes; ++lane)
+    largest = most[lane] > largest ? most[lane] : largest;
+  if (largest == -INFINITY) return largest;
+  return largest +
+         std::log(sum_of(count, [&](int64_t at) { return exp_of_negative(in[at] - largest); }));
+}
+
 // out = (in - mean) / deviation * gain + shift along each row.
 template <typename In, typename Out>
 void layer_norm(const NormRows& rows, const In* in, Out* out, float* mean, float* inverse) {
@@ -165,6 +192,8 @@ const Loops kLoops{dropout_add<float, float, float>,
                    gelu<BFloat16>,
                    gelu_gradient<float>,
                    gelu_gradient<BFloat16>,
+                   swiglu,
+                   log_sum_exp,
                    layer_norm<float, float>,
                    layer_norm<float, BFloat16>,
                    layer_norm<BFloat16, BFloat16>,

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "attend/base/error.h"
+#include "attend/nn/linear_cross_entropy.h"
 #include "option_checks.h"
 
 namespace attend {
@@ -71,6 +72,28 @@ EncoderDecoderImpl::EncoderDecoderImpl(const EncoderDecoderOptions& model_option
     output_->weight.normal_(0, 1 / std::sqrt(static_cast<double>(options_.encoder.hidden)));
     output_->bias.zero_();
   }
+}
+
+torch::Tensor SequenceModelImpl::output_scores(const torch::Tensor& hidden) const {
+  if (frozen_output_ && !torch::GradMode::is_enabled()) return frozen_output_->forward(hidden);
+  return torch::linear(hidden, output_weight(), output_bias());
+}
+
+torch::Tensor SequenceModelImpl::log_probabilities(const torch::Tensor& hidden,
+                                                   const torch::Tensor& targets) const {
+  if (frozen_output_) return frozen_output_->log_probabilities(hidden, targets.contiguous());
+  return linear_log_probability(hidden, output_weight(), output_bias(), targets);
+}
+
+bool SequenceModelImpl::freeze(Precision precision) {
+  if (!freeze_decoder(precision)) return false;
+  frozen_output_ = std::make_shared<FrozenLinear>(output_weight(), output_bias(), precision);
+  return true;
+}
+
+void SequenceModelImpl::train(bool on) {
+  if (on) frozen_output_.reset();
+  torch::nn::Module::train(on);
 }
 
 torch::Tensor EncoderDecoderImpl::embed_source(const torch::Tensor& tokens) {

@@ -1,7 +1,10 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/nn/key_value_cache.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
+#include <cstring>
 
 namespace attend {
 namespace {
@@ -10,14 +13,54 @@ constexpr int64_t kSmallestCapacity = 16;
 
 // `stored` with room for `capacity` positions; its first `length` are kept.
 torch::Tensor grown(const torch::Tensor& stored, int64_t length, int64_t capacity,
-                    const torch::Tensor& like) {
-  torch::Tensor larger =
-      torch::empty({like.size(0), like.size(1), capacity, like.size(3)}, like.options());
+                    torch::IntArrayRef shape, const torch::TensorOptions& options) {
+  torch::Tensor larger = torch::empty({shape[0], shape[1], capacity, shape[3]}, options);
   if (length > 0) larger.narrow(2, 0, length).copy_(stored.narrow(2, 0, length));
   return larger;
 }
 
+// The first `length` positions of the sequences `rows` of contiguous `stored`, with its capacity: a
+// beam moves its sequences at every step, so this is no more than the copies it takes.
+torch::Tensor moved(const torch::Tensor& stored, int64_t length, const torch::Tensor& rows) {
+  const int64_t heads = stored.size(1), count = rows.size(0);
+  const int64_t from_sequence = stored.stride(0) * stored.element_size();
+  const int64_t from_head = stored.stride(1) * stored.element_size();
+  const int64_t bytes = length * stored.size(3) * stored.element_size();
+  torch::Tensor result =
+      torch::empty({count, heads, stored.size(2), stored.size(3)}, stored.options());
+  const auto* from = static_cast<const char*>(stored.data_ptr());
+  auto* to = static_cast<char*>(result.data_ptr());
+  const auto* row = rows.data_ptr<int64_t>();
+  at::parallel_for(0, count, std::max<int64_t>(1, (int64_t{1} << 16) / (heads * bytes + 1)),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin; i < end; ++i) {
+                       for (int64_t head = 0; head < heads; ++head) {
+                         std::memcpy(to + i * from_sequence + head * from_head,
+                                     from + row[i] * from_sequence + head * from_head,
+                                     static_cast<size_t>(bytes));
+                       }
+                     }
+                   });
+  return result;
+}
+
 }  // namespace
+
+void KeyValueCache::reserve(int64_t total, torch::IntArrayRef shape,
+                            const torch::TensorOptions& options) {
+  if (writable_ >= total) return;
+  writable_ = std::max({total, 2 * length_, kSmallestCapacity});
+  key_ = grown(key_, length_, writable_, shape, options);
+  value_ = grown(value_, length_, writable_, shape, options);
+}
+
+std::pair<torch::Tensor, torch::Tensor> KeyValueCache::extend(torch::IntArrayRef shape,
+                                                              torch::ScalarType type) {
+  const int64_t total = length_ + shape[2];
+  reserve(total, shape, torch::TensorOptions().dtype(type));
+  length_ = total;
+  return {key(), value()};
+}
 
 std::pair<torch::Tensor, torch::Tensor> KeyValueCache::append(const torch::Tensor& new_key,
                                                               const torch::Tensor& new_value) {
@@ -27,11 +70,7 @@ std::pair<torch::Tensor, torch::Tensor> KeyValueCache::append(const torch::Tenso
     value_ = length_ > 0 ? torch::cat({value(), new_value}, 2) : new_value;
     writable_ = 0;
   } else {
-    if (writable_ < total) {
-      writable_ = std::max({total, 2 * length_, kSmallestCapacity});
-      key_ = grown(key_, length_, writable_, new_key);
-      value_ = grown(value_, length_, writable_, new_value);
-    }
+    reserve(total, new_key.sizes(), new_key.options());
     key_.narrow(2, length_, total - length_).copy_(new_key);
     value_.narrow(2, length_, total - length_).copy_(new_value);
   }
@@ -51,6 +90,12 @@ void KeyValueCache::clear() { *this = {}; }
 
 void KeyValueCache::reorder(const torch::Tensor& rows) {
   if (length_ == 0) return;
+  if (writable_ > 0 && key_.is_cpu()) {
+    const torch::Tensor order = rows.to(torch::kInt64).contiguous();
+    key_ = moved(key_, length_, order);
+    value_ = moved(value_, length_, order);
+    return;
+  }
   key_ = key().index_select(0, rows);
   value_ = value().index_select(0, rows);
   writable_ = 0;

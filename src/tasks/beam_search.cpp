@@ -1,9 +1,12 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "attend/base/interrupt.h"
+#include "attend/nn/log_sum_exp.h"
 #include "search_internal.h"
 
 namespace attend::internal {
@@ -43,6 +46,50 @@ bool is_settled(const SearchOptions& options, const Beam& beam) {
   return normalised(options, best, length) <= beam.ended.back().score;
 }
 
+// The `count` largest logits of a row as log-probabilities, best first, ties by index; fewer where
+// the rest is forbidden. A heap of the best so far: nearly every logit fails its first comparison,
+// so that this costs one pass, where sorting would cost more than the model.
+struct Ranked {
+  float log_probability;
+  int64_t token;
+};
+std::vector<Ranked> best_tokens(std::span<const float> logits, int64_t count) {
+  const auto better = [](const Ranked& left, const Ranked& right) {
+    return left.log_probability != right.log_probability
+               ? left.log_probability > right.log_probability
+               : left.token < right.token;
+  };
+  std::vector<Ranked> heap;  // the worst of the best on top
+  float threshold = -std::numeric_limits<float>::infinity();
+  for (size_t token = 0; token < logits.size(); ++token) {
+    if (!(logits[token] > threshold)) continue;
+    if (static_cast<int64_t>(heap.size()) == count) {
+      std::pop_heap(heap.begin(), heap.end(), better);
+      heap.pop_back();
+    }
+    heap.push_back({logits[token], static_cast<int64_t>(token)});
+    std::push_heap(heap.begin(), heap.end(), better);
+    if (static_cast<int64_t>(heap.size()) == count) threshold = heap.front().log_probability;
+  }
+  std::sort_heap(heap.begin(), heap.end(), better);
+  const float total = log_sum_exp(logits);
+  for (Ranked& one : heap) one.log_probability -= total;
+  return heap;
+}
+
+std::vector<std::vector<Ranked>> best_tokens_of_rows(const torch::Tensor& logits, int64_t count) {
+  const int64_t vocabulary = logits.size(1);
+  std::vector<std::vector<Ranked>> best(static_cast<size_t>(logits.size(0)));
+  const float* numbers = logits.data_ptr<float>();
+  at::parallel_for(0, logits.size(0), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      best[static_cast<size_t>(row)] =
+          best_tokens({numbers + row * vocabulary, static_cast<size_t>(vocabulary)}, count);
+    }
+  });
+  return best;
+}
+
 }  // namespace
 
 std::vector<std::vector<Hypothesis>> beam_search(NextTokenModel& model, int64_t groups,
@@ -79,10 +126,7 @@ std::vector<std::vector<Hypothesis>> beam_search(NextTokenModel& model, int64_t 
     // Candidates of each hypothesis first, then of the beam: no more than 2 * width of either can
     // matter, of which at most one per hypothesis is an end.
     const int64_t candidates = std::min(2 * width, vocabulary);
-    const auto [values, indices] = torch::topk(torch::log_softmax(logits, 1), candidates, 1,
-                                               /*largest=*/true, /*sorted=*/true);
-    const auto value = values.accessor<float, 2>();
-    const auto index = indices.accessor<int64_t, 2>();
+    const auto best = best_tokens_of_rows(logits, candidates);
     std::vector<int64_t> rows, kept_groups, next_tokens;
     std::vector<Beam> still;
     for (int64_t b = 0; b < count; ++b) {
@@ -90,16 +134,14 @@ std::vector<std::vector<Hypothesis>> beam_search(NextTokenModel& model, int64_t 
       struct Candidate {
         double log_probability;
         int64_t row;
-        int64_t rank;
+        Ranked ranked;
       };
       std::vector<Candidate> ranked;
       for (int64_t h = 0; h < each; ++h) {
         const double so_far = beam.live[static_cast<size_t>(h)].log_probability;
         if (so_far == kNever) continue;
-        for (int64_t rank = 0; rank < candidates; ++rank) {
-          const double step = value[b * each + h][rank];
-          if (!std::isfinite(step)) break;  // forbidden; not a number where all are
-          ranked.push_back({so_far + step, b * each + h, rank});
+        for (const Ranked& one : best[static_cast<size_t>(b * each + h)]) {
+          ranked.push_back({so_far + one.log_probability, b * each + h, one});
         }
       }
       std::stable_sort(ranked.begin(), ranked.end(),
@@ -117,9 +159,9 @@ std::vector<std::vector<Hypothesis>> beam_search(NextTokenModel& model, int64_t 
       int64_t position = 0;
       for (const Candidate& candidate : ranked) {
         if (static_cast<int64_t>(live.size()) == width) break;
-        const int64_t token = index[candidate.row][candidate.rank];
+        const int64_t token = candidate.ranked.token;
         Hypothesis grown = beam.live[static_cast<size_t>(candidate.row % each)];
-        grown.log_probabilities.push_back(value[candidate.row][candidate.rank]);
+        grown.log_probabilities.push_back(candidate.ranked.log_probability);
         grown.log_probability = candidate.log_probability;
         const bool in_beam = position++ < width;
         if (token == options.end) {

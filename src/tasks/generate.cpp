@@ -136,6 +136,11 @@ void GenerateTask::before_training(const Dataset& train, const Dataset&) {
   table.copy_(torch::where(known, vectors * scale, table));
 }
 
+void GenerateTask::freeze(Precision precision) {
+  model_->eval();
+  model_->freeze(precision);
+}
+
 json GenerateTask::state() const {
   const json& data = config_.at("data");
   return {{"format", data.at("format")}, {"text_column", data.at("text_column")}};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attend/data/reader.h"
+#include "attend/tasks/decoding_task.h"
 #include "attend/tasks/kneser_ney.h"
 #include "attend/tasks/task.h"
 #include "attend/tasks/text_generator.h"
@@ -17,7 +18,7 @@
 
 namespace attend {
 
-class GenerateTask : public Task, public TextGenerator {
+class GenerateTask : public Task, public TextGenerator, public DecodingTask {
  public:
   std::string name() const override { return "generate"; }
 
@@ -81,6 +82,7 @@ class GenerateTask : public Task, public TextGenerator {
 
   std::vector<GeneratedText> generate(const GenerateRequest& request) override;
   std::unique_ptr<GenerateSession> session(const GenerateRequest& request) override;
+  void freeze(Precision precision) override;
   bool takes_prompts() const override { return layout_.prompts; }
   const std::vector<std::string>& training_texts() const override;
   double peer_perplexity(const std::vector<std::string>& texts) const override;

@@ -14,8 +14,8 @@ namespace {
 // Negative log likelihood of the targets of each row, [batch] in double precision.
 torch::Tensor losses(LanguageModel& model, const torch::Tensor& hidden,
                      const torch::Tensor& targets) {
-  const torch::Tensor each = linear_log_probability(hidden.flatten(0, 1), model->output_weight(),
-                                                    model->output_bias(), targets.flatten());
+  const torch::Tensor each =
+      model->log_probabilities(hidden.flatten(0, 1), targets.flatten().contiguous());
   return -each.view(targets.sizes()).to(torch::kFloat64).sum(1).contiguous();
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "attend/data/tokenizer.h"
+#include "attend/nn/linear_cross_entropy.h"
 
 namespace attend {
 
@@ -34,7 +35,28 @@ DecoderOutput LanguageModelImpl::forward(const torch::Tensor& embeddings, const 
 }
 
 torch::Tensor LanguageModelImpl::logits(const torch::Tensor& hidden) {
+  if (frozen_output_ && !torch::GradMode::is_enabled()) return frozen_output_->forward(hidden);
   return torch::linear(hidden, embedding_->weight, bias_);
+}
+
+torch::Tensor LanguageModelImpl::log_probabilities(const torch::Tensor& hidden,
+                                                   const torch::Tensor& targets) const {
+  if (frozen_output_) return frozen_output_->log_probabilities(hidden, targets);
+  return linear_log_probability(hidden, embedding_->weight, bias_, targets);
+}
+
+void LanguageModelImpl::freeze(Precision precision) {
+  if (!decoder_->freeze(precision)) return;
+  frozen_output_ = std::make_shared<FrozenLinear>(embedding_->weight, bias_, precision);
+}
+
+void LanguageModelImpl::train(bool on) {
+  if (on) frozen_output_.reset();
+  torch::nn::Module::train(on);
+}
+
+int64_t LanguageModelImpl::frozen_bytes() const {
+  return frozen_output_ ? frozen_output_->bytes() + decoder_->frozen_bytes() : 0;
 }
 
 }  // namespace attend

@@ -4,6 +4,7 @@
 #include "attend/nn/torch.h"
 
 #include <cstdint>
+#include <memory>
 
 #include "attend/nn/decoder.h"
 
@@ -32,6 +33,17 @@ class LanguageModelImpl : public torch::nn::Module {
   /// ids that no text has score as the model learnt them.
   torch::Tensor logits(const torch::Tensor& hidden);
 
+  /// `hidden` [rows, hidden], `targets` [rows] -> the log-probability of each target, without
+  /// gradients; 0 for targets below 0.
+  torch::Tensor log_probabilities(const torch::Tensor& hidden, const torch::Tensor& targets) const;
+
+  /// As Decoder::freeze(), the output layer included.
+  void freeze(Precision precision);
+  void train(bool on = true) override;
+
+  /// Bytes of packed weights that a step reads; 0 = not frozen.
+  int64_t frozen_bytes() const;
+
   const torch::Tensor& output_weight() const { return embedding_->weight; }
   const torch::Tensor& output_bias() const { return bias_; }
   const LanguageModelOptions& options() const { return options_; }
@@ -42,6 +54,7 @@ class LanguageModelImpl : public torch::nn::Module {
   torch::nn::Dropout dropout_{nullptr};
   torch::Tensor bias_;  // [vocabulary]
   Decoder decoder_{nullptr};
+  std::shared_ptr<const FrozenLinear> frozen_output_;
 };
 TORCH_MODULE(LanguageModel);
 

@@ -8,6 +8,7 @@
 #include "attend/base/error.h"
 #include "attend/base/interrupt.h"
 #include "attend/base/random.h"
+#include "attend/nn/log_sum_exp.h"
 #include "search_internal.h"
 
 namespace attend {
@@ -27,13 +28,12 @@ struct Growing {
 };
 
 // The index drawn from softmax(logits / temperature) after the cuts.
-int64_t draw(std::span<const float> log_probabilities, const SearchOptions& options,
-             Random& random) {
+int64_t draw(std::span<const float> logits, const SearchOptions& options, Random& random) {
   std::vector<int64_t> order;
-  for (size_t i = 0; i < log_probabilities.size(); ++i) {
-    if (std::isfinite(log_probabilities[i])) order.push_back(static_cast<int64_t>(i));
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (std::isfinite(logits[i])) order.push_back(static_cast<int64_t>(i));
   }
-  const auto of = [&](int64_t index) { return log_probabilities[static_cast<size_t>(index)]; };
+  const auto of = [&](int64_t index) { return logits[static_cast<size_t>(index)]; };
   // Ties by index, so that the draw does not depend on the sort.
   const auto likelier = [&](int64_t left, int64_t right) {
     return of(left) != of(right) ? of(left) > of(right) : left < right;
@@ -108,12 +108,14 @@ std::vector<std::vector<Hypothesis>> step_search(NextTokenModel& model, int64_t 
                                  static_cast<size_t>(vocabulary));
       internal::adjust_logits(options, growing[i].group, growing[i].hypothesis.tokens, row);
     }
-    logits = torch::log_softmax(logits, 1);
     std::vector<int64_t> chosen(growing.size(), options.end);
     std::vector<bool> done(growing.size());
     for (size_t i = 0; i < growing.size(); ++i) {
       Growing& one = growing[i];
-      if (!std::isfinite(logits[static_cast<int64_t>(i)].max().item<float>())) {
+      const std::span<float> row(logits.data_ptr<float>() + static_cast<int64_t>(i) * vocabulary,
+                                 static_cast<size_t>(vocabulary));
+      const float total = log_sum_exp(row);
+      if (!std::isfinite(total)) {
         // Nothing may follow: the sequence stays as it is, unfinished.
         one.hypothesis.score =
             internal::normalised(options, one.hypothesis.log_probability,
@@ -121,14 +123,11 @@ std::vector<std::vector<Hypothesis>> step_search(NextTokenModel& model, int64_t 
         done[i] = true;
         continue;
       }
-      const std::span<const float> row(
-          logits.data_ptr<float>() + static_cast<int64_t>(i) * vocabulary,
-          static_cast<size_t>(vocabulary));
       const int64_t token = options.sample ? draw(row, options, one.random)
                                            : std::max_element(row.begin(), row.end()) - row.begin();
       chosen[i] = token;
       Hypothesis& hypothesis = one.hypothesis;
-      const double log_probability = row[static_cast<size_t>(token)];
+      const double log_probability = row[static_cast<size_t>(token)] - total;
       hypothesis.log_probabilities.push_back(log_probability);
       hypothesis.log_probability += log_probability;
       if (options.stream) options.stream(one.group, token);

@@ -30,11 +30,15 @@ const ParallelDataset& pairs(const Dataset& data) {
 // The model and the memory of a batch, as search drives them.
 class TranslationModel : public NextTokenModel {
  public:
-  TranslationModel(SequenceModelImpl& model, const Batch& batch) : model_(model) {
+  TranslationModel(SequenceModelImpl& model, const Batch& batch,
+                   const std::vector<AttentionEdit>& edits)
+      : model_(model) {
+    call_.request.edits = edits;
     call_.memory_lengths = batch.inputs.at("source_lengths");
-    call_.memory =
-        model.encode(model.embed_source(batch.inputs.at("source")), call_.memory_lengths, {})
-            .hidden;
+    call_.memory = model
+                       .encode(model.embed_source(batch.inputs.at("source")), call_.memory_lengths,
+                               call_.request)
+                       .hidden;
     call_.state = &state_;
   }
 
@@ -56,6 +60,24 @@ class TranslationModel : public NextTokenModel {
   DecoderState state_;
   DecoderCall call_;
 };
+
+// `settings` with what a caller may choose.
+SearchOptions search_of(SearchOptions settings, const SearchOptions& asked) {
+  settings.beam = asked.beam;
+  settings.best = asked.best;
+  settings.length_penalty = asked.length_penalty;
+  settings.exact = asked.exact;
+  settings.sample = asked.sample;
+  settings.temperature = asked.temperature;
+  settings.top_k = asked.top_k;
+  settings.top_p = asked.top_p;
+  settings.min_p = asked.min_p;
+  settings.seed = asked.seed;
+  settings.repetition_penalty = asked.repetition_penalty;
+  settings.no_repeat_ngram = asked.no_repeat_ngram;
+  settings.min_length = asked.min_length;
+  return settings;
+}
 
 // "zh" if most letters of the targets are Han characters.
 std::string tokenizer_for(const std::vector<SentencePair>& pairs) {
@@ -283,8 +305,7 @@ torch::Tensor TranslateTask::loss(const TaskOutput& output, const Batch& batch,
 
 torch::Tensor TranslateTask::gold_log_probabilities(const TaskOutput& output,
                                                     const Batch& batch) const {
-  return linear_log_probability(output.hidden.flatten(0, 1), model_->output_weight(),
-                                model_->output_bias(), batch.targets.flatten())
+  return model_->log_probabilities(output.hidden.flatten(0, 1), batch.targets.flatten())
       .view_as(batch.targets);
 }
 
@@ -350,14 +371,21 @@ std::vector<Prediction> TranslateTask::predict(const TaskOutput& output, int64_t
   return predictions;
 }
 
+void TranslateTask::freeze(Precision precision) {
+  model_->eval();
+  if (model_->freeze(precision) || precision == Precision::kFloat32) return;
+  throw usage_error("this model has no form in " + to_string(precision) +
+                    ": only a transformer with attention to its source has; use precision f32");
+}
+
 SearchOptions TranslateTask::default_search() const { return decode_options(config_); }
 
 std::string TranslateTask::text_of(const Hypothesis& hypothesis) const {
   return encoder_.tokenizer->decode(hypothesis.tokens);
 }
 
-std::vector<std::vector<Hypothesis>> TranslateTask::translate(const Batch& batch,
-                                                              SearchOptions options) const {
+std::vector<std::vector<Hypothesis>> TranslateTask::translate(
+    const Batch& batch, SearchOptions options, const std::vector<AttentionEdit>& edits) const {
   const torch::NoGradGuard no_grad;
   const bool was_training = model_->is_training();
   model_->eval();
@@ -371,10 +399,30 @@ std::vector<std::vector<Hypothesis>> TranslateTask::translate(const Batch& batch
         std::max<int64_t>(1, static_cast<int64_t>(ratio * source) + extra));
   }
   check_options(options, encoder_.tokenizer->vocab_size());
-  TranslationModel model(*model_, batch);
+  TranslationModel model(*model_, batch, edits);
   auto results = search(model, batch.size, options);
   model_->train(was_training);
   return results;
+}
+
+ProducedText TranslateTask::produced_text(const Hypothesis& hypothesis) const {
+  ProducedText produced;
+  produced.text = text_of(hypothesis);
+  produced.log_probability = hypothesis.log_probability;
+  produced.score = hypothesis.score;
+  produced.finished = hypothesis.finished;
+  return produced;
+}
+
+std::vector<ProducedText> TranslateTask::produce_under(const Dataset& data, int64_t row,
+                                                       const ProduceOptions& options,
+                                                       const std::vector<AttentionEdit>& edits) {
+  const auto results = translate(encoder_.collate(pairs(data), {&row, 1}),
+                                 search_of(default_search(), options.search), edits);
+  if (interrupted()) throw Error(ExitCode::kInterrupted, "interrupted; nothing was written");
+  std::vector<ProducedText> texts;
+  for (const Hypothesis& hypothesis : results[0]) texts.push_back(produced_text(hypothesis));
+  return texts;
 }
 
 std::vector<std::vector<ProducedText>> TranslateTask::produce(const Dataset& data,
@@ -385,21 +433,7 @@ std::vector<std::vector<ProducedText>> TranslateTask::produce(const Dataset& dat
   std::stable_sort(order.begin(), order.end(), [&](int64_t left, int64_t right) {
     return data.length(left) < data.length(right);
   });
-  SearchOptions search_options = default_search();
-  const SearchOptions& asked = options.search;
-  search_options.beam = asked.beam;
-  search_options.best = asked.best;
-  search_options.length_penalty = asked.length_penalty;
-  search_options.exact = asked.exact;
-  search_options.sample = asked.sample;
-  search_options.temperature = asked.temperature;
-  search_options.top_k = asked.top_k;
-  search_options.top_p = asked.top_p;
-  search_options.min_p = asked.min_p;
-  search_options.seed = asked.seed;
-  search_options.repetition_penalty = asked.repetition_penalty;
-  search_options.no_repeat_ngram = asked.no_repeat_ngram;
-  search_options.min_length = asked.min_length;
+  SearchOptions search_options = search_of(default_search(), options.search);
   for (size_t begin = 0; begin < order.size();) {
     const size_t end = std::min(order.size(), begin + static_cast<size_t>(options.batch_size));
     const std::span<const int64_t> rows(order.data() + begin, end - begin);
@@ -408,12 +442,7 @@ std::vector<std::vector<ProducedText>> TranslateTask::produce(const Dataset& dat
     if (interrupted()) throw Error(ExitCode::kInterrupted, "interrupted; nothing was written");
     for (size_t i = 0; i < rows.size(); ++i) {
       for (const Hypothesis& hypothesis : results[i]) {
-        ProducedText produced;
-        produced.text = text_of(hypothesis);
-        produced.log_probability = hypothesis.log_probability;
-        produced.score = hypothesis.score;
-        produced.finished = hypothesis.finished;
-        texts[static_cast<size_t>(rows[i])].push_back(std::move(produced));
+        texts[static_cast<size_t>(rows[i])].push_back(produced_text(hypothesis));
       }
     }
     if (options.align) {

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "attend/nn/encoder_decoder.h"
+#include "attend/tasks/decoding_task.h"
 #include "attend/tasks/sequence_task.h"
+#include "attend/tasks/steered_search.h"
 #include "parallel_dataset.h"
 
 namespace attend {
@@ -17,7 +19,7 @@ namespace attend {
 /// An output that is explained: its target names a place by number (from 0) or by a word of the
 /// output; the first place is taken if nothing is named. Examples without a target are translated
 /// when a batch, their output's units or an explanation needs one.
-class TranslateTask : public SequenceTask {
+class TranslateTask : public SequenceTask, public DecodingTask, public SteeredSearch {
  public:
   std::string name() const override { return "translate"; }
 
@@ -64,16 +66,22 @@ class TranslateTask : public SequenceTask {
                                      const ForwardRequest& request) override;
   torch::Tensor additive_contributions(const Batch&) override { return {}; }
 
+  void freeze(Precision precision) override;
   SearchOptions default_search() const override;
   std::vector<std::vector<ProducedText>> produce(const Dataset& data,
                                                  const ProduceOptions& options) override;
+  std::vector<ProducedText> produce_under(const Dataset& data, int64_t row,
+                                          const ProduceOptions& options,
+                                          const std::vector<AttentionEdit>& edits) override;
   std::vector<std::vector<WordLink>> align(std::span<const WordPair> word_pairs,
                                            const AlignOptions& options) override;
   std::shared_ptr<Dataset> with_output(const Dataset& data, int64_t row,
                                        const std::string& output) override;
 
   /// The sequences for a batch's sources, without turning them into text.
-  std::vector<std::vector<Hypothesis>> translate(const Batch& batch, SearchOptions options) const;
+  std::vector<std::vector<Hypothesis>> translate(
+      const Batch& batch, SearchOptions options,
+      const std::vector<AttentionEdit>& edits = {}) const;
 
   /// Log-probability of each of the batch's targets, `[batch, length]`, 0 at padding.
   torch::Tensor gold_log_probabilities(const TaskOutput& output, const Batch& batch) const;
@@ -82,6 +90,7 @@ class TranslateTask : public SequenceTask {
 
  private:
   void build_model();
+  ProducedText produced_text(const Hypothesis& hypothesis) const;
   int64_t cross_layer(int64_t block) const;
   void translate_missing(const ParallelDataset& data, std::span<const int64_t> rows) const;
   int64_t token_id(const Target& target) const;

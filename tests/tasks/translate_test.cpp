@@ -208,8 +208,31 @@ TEST_F(SmallTranslate, ScoresAreTheLogProbabilitiesOfTheText) {
     options.search = sequences().default_search();
     const auto produced = sequences().produce(*data_->subset(std::span(&row, 1)), options)[0][0];
     if (!produced.finished) continue;
-    EXPECT_NEAR(gold.item<double>(), produced.log_probability, 1e-4);
+    const auto tokens = static_cast<double>(batch.targets.size(1));
+    EXPECT_NEAR(gold.item<double>() / tokens, produced.log_probability / tokens, 1e-5);
   }
+}
+
+TEST_F(SmallTranslate, FrozenWeightsTranslateAlike) {
+  ProduceOptions options;
+  options.search = sequences().default_search();
+  options.search.beam = options.search.best = 3;
+  const auto plain = sequences().produce(*data_, options);
+  auto& decoding = dynamic_cast<DecodingTask&>(*task_);
+  decoding.freeze(Precision::kFloat32);
+  const auto frozen = sequences().produce(*data_, options);
+  for (size_t row = 0; row < plain.size(); ++row) {
+    EXPECT_EQ(frozen[row][0].text, plain[row][0].text);
+    EXPECT_NEAR(frozen[row][0].log_probability, plain[row][0].log_probability, 1e-4);
+  }
+  decoding.freeze(Precision::kInt8);
+  const auto rounded = sequences().produce(*data_, options);
+  size_t same = 0;
+  for (size_t row = 0; row < plain.size(); ++row)
+    same += rounded[row][0].text == plain[row][0].text;
+  EXPECT_GE(same, plain.size() * 8 / 10);
+  task_->model()->train();  // the task is shared: thaw
+  task_->model()->eval();
 }
 
 TEST_F(SmallTranslate, LossIsTheSmoothedCrossEntropyOfTheScores) {

@@ -4,17 +4,22 @@
 #include "attend/nn/torch.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "attend/nn/attention_edit.h"
 #include "attend/nn/encoder.h"
+#include "attend/nn/frozen_linear.h"
 #include "attend/nn/key_value_cache.h"
 #include "attend/nn/multi_head_attention.h"
 #include "attend/nn/positions.h"
 #include "attend/nn/trace.h"
 
 namespace attend {
+namespace detail {
+class FrozenDecoder;
+}
 
 /// How a decoder block reads the memory that an encoder made.
 enum class CrossKind {
@@ -136,6 +141,16 @@ class DecoderImpl : public torch::nn::Module {
 
   const DecoderOptions& options() const { return options_; }
 
+  /// Packs the weights as they are now: until thaw() or training, calls without gradients, traces
+  /// and edits read the packed ones, a step in a few passes. A state belongs to the precision it
+  /// was begun with. False, and no change, for what has no such form (cross kMean, no layers).
+  bool freeze(Precision precision);
+  void thaw() { frozen_.reset(); }
+  void train(bool on = true) override;
+
+  /// Bytes of packed weights that a step reads; 0 = not frozen.
+  int64_t frozen_bytes() const;
+
   /// Attention layers of the decoder, as traces number them.
   int64_t attention_layers() const;
 
@@ -145,7 +160,9 @@ class DecoderImpl : public torch::nn::Module {
   }
   void check_call(const torch::Tensor& input, const DecoderCall& call) const;
   torch::Tensor shared_memory(const DecoderCall& call) const;
+  bool runs_frozen(const torch::Tensor& input, const DecoderCall& call) const;
 
+  std::shared_ptr<const detail::FrozenDecoder> frozen_;
   DecoderOptions options_;
   PositionEmbedding positions_{nullptr};
   std::vector<DecoderBlock> blocks_;

@@ -4,6 +4,7 @@
 #include "attend/nn/torch.h"
 
 #include <cstdint>
+#include <memory>
 
 #include "attend/nn/decoder.h"
 #include "attend/nn/encoder.h"
@@ -64,12 +65,23 @@ class SequenceModelImpl : public torch::nn::Module {
   virtual torch::Tensor output_bias() const = 0;
 
   /// [..., dim] -> logits [..., vocabulary].
-  torch::Tensor output_scores(const torch::Tensor& hidden) const {
-    return torch::linear(hidden, output_weight(), output_bias());
-  }
+  torch::Tensor output_scores(const torch::Tensor& hidden) const;
+
+  /// `hidden` [rows, dim], `targets` [rows] int64 -> the log-probability of each target, without
+  /// gradients; 0 for targets below 0.
+  torch::Tensor log_probabilities(const torch::Tensor& hidden, const torch::Tensor& targets) const;
+
+  /// As Decoder::freeze(), the output layer included; the encoder stays as it is.
+  bool freeze(Precision precision);
+  void train(bool on = true) override;
 
   /// Attention layers, as traces number them.
   virtual int64_t attention_layers() const = 0;
+
+ private:
+  virtual bool freeze_decoder(Precision) { return false; }
+
+  std::shared_ptr<const FrozenLinear> frozen_output_;
 };
 
 /// Encoder, decoder with cross-attention, embeddings and output layer (Vaswani et al. 2017), with
@@ -90,6 +102,8 @@ class EncoderDecoderImpl : public SequenceModelImpl {
   const EncoderDecoderOptions& options() const { return options_; }
 
  private:
+  bool freeze_decoder(Precision precision) override { return decoder_->freeze(precision); }
+
   EncoderDecoderOptions options_;
   torch::nn::Embedding embedding_{nullptr}, source_embedding_{nullptr};
   torch::nn::Dropout embedding_dropout_{nullptr};

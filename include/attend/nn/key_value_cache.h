@@ -18,6 +18,11 @@ class KeyValueCache {
   std::pair<torch::Tensor, torch::Tensor> append(const torch::Tensor& key,
                                                  const torch::Tensor& value);
 
+  /// Room for further positions of shape [batch, kv_heads, new, dim] that the caller writes itself;
+  /// they count as read. Returns all keys and values, as append() does. Not while gradients are
+  /// recorded.
+  std::pair<torch::Tensor, torch::Tensor> extend(torch::IntArrayRef shape, torch::ScalarType type);
+
   torch::Tensor key() const;    ///< [batch, kv_heads, length(), dim]; undefined when empty
   torch::Tensor value() const;  ///< likewise
 
@@ -29,6 +34,8 @@ class KeyValueCache {
   void reorder(const torch::Tensor& rows);
 
  private:
+  void reserve(int64_t total, torch::IntArrayRef shape, const torch::TensorOptions& options);
+
   torch::Tensor key_;  // [batch, kv_heads, capacity, dim]
   torch::Tensor value_;
   int64_t length_ = 0;

@@ -20,5 +20,6 @@
 #include "gradient_rows.h"
 #include "backward.h"
 #include "run_backward.h"
+#include "matrix.h"
 #include "limits.h"
 // clang-format on

@@ -1,0 +1,112 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include "attend/kernels/packed_matrix.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+
+#include "engine.h"
+#include "packed_layout.h"
+
+namespace attend::kernels {
+namespace {
+
+uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if (value != value) return uint16_t((bits >> 16) | 0x40u);
+  return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+float scale_of(const float* weights, int64_t count) {
+  float largest = 0;
+  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(weights[i]));
+  return largest / 127;
+}
+
+uint8_t* panel_of(const PackedMatrix& matrix, int64_t panel) {
+  auto* memory = static_cast<uint8_t*>(const_cast<void*>(matrix.memory));
+  return memory + panel * panel_bytes(matrix.type, matrix.inputs);
+}
+
+// Place of a weight behind the head of its panel, in elements.
+int64_t place(WeightType type, int64_t lane, int64_t input) {
+  const int64_t group = type == WeightType::kFloat32 ? 1 : type == WeightType::kBFloat16 ? 2 : 4;
+  return (input / group * kPanelOutputs + lane) * group + input % group;
+}
+
+}  // namespace
+
+int64_t packed_bytes(WeightType type, int64_t outputs, int64_t inputs) {
+  return (outputs + kPanelOutputs - 1) / kPanelOutputs * panel_bytes(type, inputs);
+}
+
+PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const float* weight,
+                         const float* bias, void* memory) {
+  PackedMatrix matrix{type, outputs, inputs, memory};
+  const int64_t padded = padded_inputs(type, inputs);
+  for (int64_t output = 0; output < matrix.panels() * kPanelOutputs; ++output) {
+    const int64_t lane = output % kPanelOutputs;
+    uint8_t* panel = panel_of(matrix, output / kPanelOutputs);
+    uint8_t* weights = panel + panel_head_bytes(type);
+    const bool real = output < outputs;
+    const float* row = real ? weight + output * inputs : nullptr;
+    auto* head = reinterpret_cast<float*>(panel);
+    head[lane] = real && bias ? bias[output] : 0;
+    const float scale = type == WeightType::kInt8 && real ? scale_of(row, inputs) : 0;
+    if (type == WeightType::kInt8) head[kPanelOutputs + lane] = scale;
+    const float inverse = scale > 0 ? 1 / scale : 0;
+    for (int64_t input = 0; input < padded; ++input) {
+      const float value = real && input < inputs ? row[input] : 0;
+      const int64_t at = place(type, lane, input);
+      switch (type) {
+        case WeightType::kFloat32:
+          reinterpret_cast<float*>(weights)[at] = value;
+          break;
+        case WeightType::kBFloat16:
+          reinterpret_cast<uint16_t*>(weights)[at] = to_bf16(value);
+          break;
+        case WeightType::kInt8:
+          weights[at] =
+              uint8_t(128 + int(std::clamp(std::nearbyint(value * inverse), -127.0f, 127.0f)));
+          break;
+      }
+    }
+  }
+  return matrix;
+}
+
+float packed_weight(const PackedMatrix& matrix, int64_t output, int64_t input) {
+  const uint8_t* panel = panel_of(matrix, output / kPanelOutputs);
+  const uint8_t* weights = panel + panel_head_bytes(matrix.type);
+  const int64_t lane = output % kPanelOutputs, at = place(matrix.type, lane, input);
+  switch (matrix.type) {
+    case WeightType::kFloat32:
+      return reinterpret_cast<const float*>(weights)[at];
+    case WeightType::kBFloat16:
+      return std::bit_cast<float>(uint32_t(reinterpret_cast<const uint16_t*>(weights)[at]) << 16);
+    case WeightType::kInt8:
+      break;
+  }
+  return float(int(weights[at]) - 128) *
+         reinterpret_cast<const float*>(panel)[kPanelOutputs + lane];
+}
+
+int64_t packed_row_bytes(WeightType type, int64_t inputs) {
+  // Room for fp32, which some instruction sets keep, and for a scale and a sum per block.
+  const int64_t blocks = (inputs + kIntegerBlock - 1) / kIntegerBlock;
+  return (padded_inputs(type, inputs) * 4 + blocks * 8 + 63) / 64 * 64;
+}
+
+void pack_rows(WeightType type, const float* rows, int64_t count, int64_t inputs, int64_t stride,
+               void* memory) {
+  active_engine().pack_rows({type, rows, count, inputs, stride, memory});
+}
+
+void multiply(const PackedMatrix& matrix, const void* packed_rows, int64_t rows, int64_t begin,
+              int64_t end, const ProductOutput& output) {
+  assert(0 <= begin && end <= matrix.panels());
+  active_engine().multiply({matrix, packed_rows, rows, begin, end, output});
+}
+
+}  // namespace attend::kernels

@@ -1,0 +1,135 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include "attend/nn/frozen_linear.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include "attend/nn/log_sum_exp.h"
+#include "frozen_product.h"
+#include "option_checks.h"
+
+namespace attend {
+namespace {
+
+constexpr detail::NamedValue<Precision> kPrecisions[] = {
+    {"f32", Precision::kFloat32}, {"bf16", Precision::kBFloat16}, {"int8", Precision::kInt8}};
+
+kernels::WeightType weight_type(Precision precision) {
+  switch (precision) {
+    case Precision::kBFloat16:
+      return kernels::WeightType::kBFloat16;
+    case Precision::kInt8:
+      return kernels::WeightType::kInt8;
+    case Precision::kFloat32:
+      break;
+  }
+  return kernels::WeightType::kFloat32;
+}
+
+// In huge pages where the system grants them: the weights are read from end to end for every token,
+// and each small page would miss the TLB.
+std::shared_ptr<void> huge_memory(int64_t bytes) {
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const size_t rounded = (static_cast<size_t>(bytes) + kHugePage - 1) / kHugePage * kHugePage;
+  void* memory = std::aligned_alloc(kHugePage, rounded);
+  if (memory == nullptr) throw std::bad_alloc();
+#if defined(__linux__)
+  madvise(memory, rounded, MADV_HUGEPAGE);
+#endif
+  return {memory, &std::free};
+}
+
+}  // namespace
+
+Precision parse_precision(const std::string& name) {
+  return detail::parse_named("precision", name, kPrecisions);
+}
+
+std::string to_string(Precision precision) { return detail::name_of(precision, kPrecisions); }
+
+PackedWeights::PackedWeights(Precision precision) : type_(weight_type(precision)) {}
+
+size_t PackedWeights::add(const std::vector<torch::Tensor>& weights,
+                          const std::vector<torch::Tensor>& biases) {
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> shifts;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const bool has = i < biases.size() && biases[i].defined();
+    shifts.push_back(has ? biases[i].to(torch::kFloat)
+                         : torch::zeros({weights[i].size(0)}, torch::kFloat));
+  }
+  pending_.push_back(
+      {torch::cat(weights, 0).to(torch::kFloat).contiguous(), torch::cat(shifts, 0).contiguous()});
+  return pending_.size() - 1;
+}
+
+void PackedWeights::pack() {
+  for (const Pending& one : pending_) {
+    bytes_ += kernels::packed_bytes(type_, one.weight.size(0), one.weight.size(1));
+  }
+  memory_ = huge_memory(bytes_);
+  auto* at = static_cast<char*>(memory_.get());
+  for (const Pending& one : pending_) {
+    const int64_t outputs = one.weight.size(0), inputs = one.weight.size(1);
+    matrices_.push_back(kernels::pack_matrix(type_, outputs, inputs, one.weight.data_ptr<float>(),
+                                             one.bias.data_ptr<float>(), at));
+    at += kernels::packed_bytes(type_, outputs, inputs);
+  }
+  pending_.clear();
+}
+
+FrozenLinear::FrozenLinear(const torch::Tensor& weight, const torch::Tensor& bias,
+                           Precision precision)
+    : weights_(precision) {
+  weights_.add({weight}, {bias});
+  weights_.pack();
+}
+
+torch::Tensor FrozenLinear::forward(const torch::Tensor& input) const {
+  const kernels::PackedMatrix& matrix = weights_[0];
+  const torch::Tensor rows = input.detach().to(torch::kFloat).contiguous();
+  TORCH_CHECK(rows.size(-1) == matrix.inputs, "FrozenLinear: rows of ", matrix.inputs,
+              " numbers, not ", rows.size(-1));
+  std::vector<int64_t> shape = rows.sizes().vec();
+  shape.back() = matrix.outputs;
+  torch::Tensor output = torch::empty(shape, torch::kFloat);
+  const int64_t count = rows.numel() / matrix.inputs;
+  const detail::PackedRowBuffer packed(matrix.type, matrix.inputs, count);
+  const float* from = rows.data_ptr<float>();
+  float* to = output.data_ptr<float>();
+  detail::run_team(detail::team_size(count * matrix.outputs * matrix.inputs),
+                   [&](const detail::Team& team) {
+                     packed.fill(team.share(count), from, matrix.inputs);
+                     team.wait();
+                     detail::multiply(team, matrix, packed, {to, matrix.outputs, false});
+                   });
+  return output;
+}
+
+torch::Tensor FrozenLinear::log_probabilities(const torch::Tensor& input,
+                                              const torch::Tensor& targets) const {
+  constexpr int64_t kRows = 128;
+  torch::Tensor result = torch::zeros({input.size(0)}, torch::kFloat);
+  auto to = result.accessor<float, 1>();
+  const auto target = targets.accessor<int64_t, 1>();
+  for (int64_t begin = 0; begin < input.size(0); begin += kRows) {
+    const int64_t count = std::min(kRows, input.size(0) - begin);
+    const torch::Tensor logits = forward(input.narrow(0, begin, count));
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t wanted = target[begin + i];
+      if (wanted < 0) continue;
+      const float* row = logits.data_ptr<float>() + i * logits.size(1);
+      to[begin + i] = row[wanted] - log_sum_exp({row, static_cast<size_t>(logits.size(1))});
+    }
+  }
+  return result;
+}
+
+}  // namespace attend

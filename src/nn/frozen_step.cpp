@@ -1,0 +1,440 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+//
+// One step of a frozen decoder. Every pass is dealt to the threads by rows (norms, packing), by
+// panels of outputs (products) or by sequences and heads (attention); a wait stands between passes
+// whose shares differ.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "attend/kernels/attention.h"
+#include "elementwise_dispatch.h"
+#include "frozen_decoder.h"
+#include "frozen_product.h"
+
+namespace attend::detail {
+namespace {
+
+constexpr float kRmsEpsilon = 1e-6f;  // RmsNorm's
+
+torch::Tensor floats(int64_t rows, int64_t columns) {
+  return torch::empty({rows, columns}, torch::kFloat);
+}
+
+const float* data(const torch::Tensor& tensor) {
+  return tensor.defined() ? tensor.data_ptr<float>() : nullptr;
+}
+
+uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+void rms_norm(float* row, int64_t size, const float* gain) {
+  float squares = 0;
+  for (int64_t i = 0; i < size; ++i) squares += row[i] * row[i];
+  const float factor = 1 / std::sqrt(squares / static_cast<float>(size) + kRmsEpsilon);
+  for (int64_t i = 0; i < size; ++i) row[i] *= factor * gain[i];
+}
+
+void rotate(float* row, int64_t half, const float* cosine, const float* sine) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float first = row[i], second = row[half + i];
+    row[i] = first * cosine[i] - second * sine[i];
+    row[half + i] = second * cosine[i] + first * sine[i];
+  }
+}
+
+}  // namespace
+
+class FrozenStep {
+ public:
+  FrozenStep(const FrozenDecoder& decoder, const torch::Tensor& input,
+             const FrozenDecoder::Call& call);
+
+  torch::Tensor run();
+
+ private:
+  using Attention = FrozenDecoder::Attention;
+  using Norm = FrozenDecoder::Norm;
+
+  // Where a cache's new positions go, and what attention reads.
+  struct Cached {
+    torch::Tensor key, value;  // [sequences, kv_heads, length, dim], views of the storage
+    int64_t offset = 0;        // positions that were there before
+  };
+
+  // The sequences and key/value heads that one thread attends with.
+  struct Part {
+    Range sequences, kv_heads;
+  };
+
+  void work(const Team& team);
+  void self_attention(const Team& team, const Attention& part, Cached& cached);
+  void cross_attention(const Team& team, const Attention& part, Cached& cached);
+  void remember(const Team& team, const Attention& part, Cached& cached);
+  void finish_attention(const Team& team, const Attention& part, int64_t gate_column);
+  void feed_forward(const Team& team, const FrozenDecoder::Block& block);
+  void normalise(const Team& team, const Norm& norm, const float* from, float* to);
+  void attend_to(const Part& part, const Attention& weights, const Cached& cached,
+                 const kernels::Attention& settings, int64_t queries);
+  void write(const float* row, int64_t count, const torch::Tensor& cache, int64_t offset) const;
+  Part part_of(const Team& team, int64_t sequences) const;
+
+  bool rounded() const { return decoder_.precision_ != Precision::kFloat32; }
+
+  const FrozenDecoder& decoder_;
+  const FrozenDecoder::Call& call_;
+  const Loops& loops_ = active_loops();
+  int64_t batch_, length_, rows_, hidden_size_;
+  int64_t heads_, kv_heads_, dim_, joined_, kv_joined_, inner_, columns_;
+  torch::Tensor cosine_, sine_;  // [length, half]
+  torch::Tensor hidden_;         // [rows, hidden]: the residual stream
+  torch::Tensor normed_;         // [rows, hidden]
+  torch::Tensor projected_;      // [rows, columns]: query, key, value, gate
+  torch::Tensor query_;          // [rows, joined] bfloat16, where attention is
+  torch::Tensor mixed_;          // [rows, joined]: what attention gave
+  torch::Tensor mixed_rounded_;  // likewise in bfloat16
+  torch::Tensor inner_rows_, gate_rows_;
+  torch::Tensor memory_rows_;  // [memories * length, 2 * kv_joined]
+  torch::Tensor statistics_;   // [2, rows]: what the norm loop writes beside its result
+  std::vector<Cached> self_, cross_;
+  std::vector<KeyValueCache> own_self_, own_cross_;
+  std::optional<PackedRowBuffer> packed_hidden_, packed_joined_, packed_inner_, packed_memory_;
+  bool make_memory_ = false;
+};
+
+FrozenStep::FrozenStep(const FrozenDecoder& decoder, const torch::Tensor& input,
+                       const FrozenDecoder::Call& call)
+    : decoder_(decoder), call_(call) {
+  const EncoderOptions& block = decoder.options_.block;
+  const AttentionOptions& attention = decoder.attention_;
+  batch_ = input.size(0);
+  length_ = input.size(1);
+  rows_ = batch_ * length_;
+  hidden_size_ = block.hidden;
+  heads_ = attention.heads;
+  kv_heads_ = attention.resolved_kv_heads();
+  dim_ = attention.resolved_head_dim();
+  joined_ = heads_ * dim_;
+  kv_joined_ = kv_heads_ * dim_;
+  inner_ = block.resolved_feed_forward();
+  columns_ = joined_ + 2 * kv_joined_ + (attention.output_gate ? joined_ : 0);
+  hidden_ = input.reshape({rows_, hidden_size_}).clone();
+  normed_ = floats(rows_, hidden_size_);
+  projected_ = floats(rows_, columns_);
+  mixed_ = floats(rows_, joined_);
+  statistics_ = floats(2, rows_);
+  if (rounded()) {
+    query_ = torch::empty({rows_, joined_}, torch::kBFloat16);
+    mixed_rounded_ = torch::empty({rows_, joined_}, torch::kBFloat16);
+  }
+  const kernels::WeightType type = decoder.weights_.type();
+  packed_hidden_.emplace(type, hidden_size_, rows_);
+  packed_joined_.emplace(type, joined_, rows_);
+  if (inner_ > 0) {
+    inner_rows_ = floats(rows_, inner_);
+    if (block.activation == Activation::kSwiGlu) gate_rows_ = floats(rows_, inner_);
+    packed_inner_.emplace(type, inner_, rows_);
+  }
+
+  const auto layers = static_cast<size_t>(block.layers);
+  const auto cache_type = rounded() ? torch::kBFloat16 : torch::kFloat;
+  own_self_.resize(call.self == nullptr ? layers : 0);
+  std::vector<KeyValueCache>& self = call.self == nullptr ? own_self_ : *call.self;
+  const int64_t before = self.front().length();
+  for (KeyValueCache& cache : self) {
+    const auto [key, value] = cache.extend({batch_, kv_heads_, length_, dim_}, cache_type);
+    self_.push_back({key, value, before});
+  }
+  if (decoder.options_.cross == CrossKind::kAttention) {
+    own_cross_.resize(call.cross == nullptr ? layers : 0);
+    std::vector<KeyValueCache>& cross = call.cross == nullptr ? own_cross_ : *call.cross;
+    make_memory_ = cross.front().empty();
+    for (KeyValueCache& cache : cross) {
+      if (make_memory_) {
+        const auto [key, value] =
+            cache.extend({call.memory.size(0), kv_heads_, call.memory.size(1), dim_}, cache_type);
+        cross_.push_back({key, value, 0});
+      } else {
+        cross_.push_back({cache.key(), cache.value(), 0});
+      }
+    }
+    if (make_memory_) {
+      const int64_t count = call.memory.size(0) * call.memory.size(1);
+      packed_memory_.emplace(type, call.memory.size(2), count);
+      memory_rows_ = floats(count, 2 * kv_joined_);
+    }
+  }
+  if (attention.positions == PositionKind::kRotary) {
+    const int64_t turned = attention.rotary_dim > 0 ? attention.rotary_dim : dim_;
+    const RotaryAngles angles =
+        rotary_angles(before, length_, turned, attention.rotary_base, torch::kFloat);
+    cosine_ = angles.cosine.narrow(1, 0, turned / 2).contiguous();
+    sine_ = angles.sine.narrow(1, 0, turned / 2).contiguous();
+  }
+}
+
+torch::Tensor FrozenStep::run() {
+  const int64_t work_per_row =
+      decoder_.weights_.bytes() / (decoder_.precision_ == Precision::kFloat32    ? 4
+                                   : decoder_.precision_ == Precision::kBFloat16 ? 2
+                                                                                 : 1);
+  run_team(team_size(work_per_row * rows_), [this](const Team& team) { work(team); });
+  return hidden_.view({batch_, length_, hidden_size_});
+}
+
+void FrozenStep::work(const Team& team) {
+  const auto& options = decoder_.options_;
+  for (int64_t layer = 0; layer < options.block.layers; ++layer) {
+    const auto index = static_cast<size_t>(layer);
+    const auto& block = decoder_.blocks_[index % decoder_.blocks_.size()];
+    self_attention(team, block.self, self_[index]);
+    if (block.cross) {
+      if (make_memory_) remember(team, *block.cross, cross_[index]);
+      cross_attention(team, *block.cross, cross_[index]);
+    }
+    if (inner_ > 0) feed_forward(team, block);
+  }
+  if (decoder_.final_norm_.gain.defined()) {
+    float* hidden = hidden_.data_ptr<float>();
+    normalise(team, decoder_.final_norm_, hidden, hidden);
+  }
+}
+
+void FrozenStep::normalise(const Team& team, const Norm& norm, const float* from, float* to) {
+  const Range rows = team.share(rows_);
+  float* statistics = statistics_.data_ptr<float>();
+  const NormRows settings{rows.size(),      hidden_size_, norm.epsilon, data(norm.gain),
+                          data(norm.shift), nullptr,      nullptr};
+  loops_.layer_norm_float(settings, from + rows.begin * hidden_size_,
+                          to + rows.begin * hidden_size_, statistics + rows.begin,
+                          statistics + rows_ + rows.begin);
+}
+
+FrozenStep::Part FrozenStep::part_of(const Team& team, int64_t sequences) const {
+  if (sequences >= team.size) return {team.share(sequences), {0, kv_heads_}};
+  return {{0, sequences}, team.share(kv_heads_)};
+}
+
+// One position of one head into the cache, `offset` elements from its beginning.
+void FrozenStep::write(const float* row, int64_t count, const torch::Tensor& cache,
+                       int64_t offset) const {
+  if (!rounded()) {
+    std::copy_n(row, count, cache.data_ptr<float>() + offset);
+    return;
+  }
+  auto* to = reinterpret_cast<uint16_t*>(cache.data_ptr<at::BFloat16>()) + offset;
+  for (int64_t i = 0; i < count; ++i) to[i] = to_bf16(row[i]);
+}
+
+void FrozenStep::self_attention(const Team& team, const Attention& part, Cached& cached) {
+  const float* hidden = hidden_.data_ptr<float>();
+  float* normed = normed_.data_ptr<float>();
+  float* projected = projected_.data_ptr<float>();
+  normalise(team, part.norm, hidden, normed);
+  packed_hidden_->fill(team.share(rows_), normed, hidden_size_);
+  team.wait();
+  multiply(team, decoder_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
+  team.wait();
+
+  const Part mine = part_of(team, batch_);
+  const int64_t group = heads_ / kv_heads_;
+  const int64_t half = cosine_.defined() ? cosine_.size(1) : 0;
+  const float *query_gain = data(part.query_norm), *key_gain = data(part.key_norm);
+  for (int64_t b = mine.sequences.begin; b < mine.sequences.end; ++b) {
+    for (int64_t t = 0; t < length_; ++t) {
+      const int64_t row = b * length_ + t;
+      float* query = projected + row * columns_;
+      float* key = query + joined_;
+      const float* value = key + kv_joined_;
+      const float* cosine = half > 0 ? data(cosine_) + t * half : nullptr;
+      const float* sine = half > 0 ? data(sine_) + t * half : nullptr;
+      for (int64_t head = mine.kv_heads.begin * group; head < mine.kv_heads.end * group; ++head) {
+        if (query_gain != nullptr) rms_norm(query + head * dim_, dim_, query_gain);
+        if (half > 0) rotate(query + head * dim_, half, cosine, sine);
+        if (rounded()) write(query + head * dim_, dim_, query_, row * joined_ + head * dim_);
+      }
+      for (int64_t head = mine.kv_heads.begin; head < mine.kv_heads.end; ++head) {
+        if (key_gain != nullptr) rms_norm(key + head * dim_, dim_, key_gain);
+        if (half > 0) rotate(key + head * dim_, half, cosine, sine);
+        const int64_t at = b * cached.key.stride(0) + head * cached.key.stride(1) +
+                           (cached.offset + t) * cached.key.stride(2);
+        write(key + head * dim_, dim_, cached.key, at);
+        write(value + head * dim_, dim_, cached.value, at);
+      }
+    }
+  }
+  const AttentionOptions& options = decoder_.attention_;
+  kernels::Attention settings;
+  settings.causal = true;
+  settings.query_offset = cached.offset;
+  settings.window_left = std::max<int64_t>(options.window_left, -1);
+  attend_to(mine, part, cached, settings, length_);
+  team.wait();
+  finish_attention(team, part, joined_ + 2 * kv_joined_);
+}
+
+void FrozenStep::remember(const Team& team, const Attention& part, Cached& cached) {
+  const int64_t memories = call_.memory.size(0), length = call_.memory.size(1);
+  const int64_t count = memories * length;
+  // All layers read the same rows: the first one packs them.
+  if (&cached == &cross_.front()) {
+    packed_memory_->fill(team.share(count), call_.memory.data_ptr<float>(), call_.memory.size(2));
+  }
+  team.wait();
+  float* rows = memory_rows_.data_ptr<float>();
+  multiply(team, decoder_.weights_[part.memory], *packed_memory_, {rows, 2 * kv_joined_, false});
+  team.wait();
+  const Range mine = team.share(count);
+  for (int64_t row = mine.begin; row < mine.end; ++row) {
+    float* key = rows + row * 2 * kv_joined_;
+    for (int64_t head = 0; head < kv_heads_; ++head) {
+      if (part.key_norm.defined()) rms_norm(key + head * dim_, dim_, data(part.key_norm));
+      const int64_t at = row / length * cached.key.stride(0) + head * cached.key.stride(1) +
+                         row % length * cached.key.stride(2);
+      write(key + head * dim_, dim_, cached.key, at);
+      write(key + kv_joined_ + head * dim_, dim_, cached.value, at);
+    }
+  }
+  team.wait();
+}
+
+void FrozenStep::cross_attention(const Team& team, const Attention& part, Cached& cached) {
+  const int64_t memories = cached.key.size(0);
+  float* normed = normed_.data_ptr<float>();
+  float* projected = projected_.data_ptr<float>();
+  normalise(team, part.norm, hidden_.data_ptr<float>(), normed);
+  packed_hidden_->fill(team.share(rows_), normed, hidden_size_);
+  team.wait();
+  multiply(team, decoder_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
+  team.wait();
+  // Sequences that share a memory are further queries of one attention, as in DecoderBlock.
+  const int64_t queries = rows_ / memories;
+  const Part mine = part_of(team, memories);
+  const int64_t group = heads_ / kv_heads_;
+  const Range rows{mine.sequences.begin * queries, mine.sequences.end * queries};
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    float* query = projected + row * columns_;
+    for (int64_t head = mine.kv_heads.begin * group; head < mine.kv_heads.end * group; ++head) {
+      if (part.query_norm.defined()) rms_norm(query + head * dim_, dim_, data(part.query_norm));
+      if (rounded()) write(query + head * dim_, dim_, query_, row * joined_ + head * dim_);
+    }
+  }
+  kernels::Attention settings;
+  if (call_.memory_lengths.defined()) {
+    settings.key_lengths = call_.memory_lengths.data_ptr<int64_t>() + mine.sequences.begin;
+  }
+  attend_to(mine, part, cached, settings, queries);
+  team.wait();
+  finish_attention(team, part, joined_);
+}
+
+void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cached& cached,
+                           const kernels::Attention& settings, int64_t queries) {
+  if (part.sequences.size() == 0 || part.kv_heads.size() == 0) return;
+  const int64_t group = heads_ / kv_heads_, head = part.kv_heads.begin * group;
+  kernels::Attention a = settings;
+  a.batch = part.sequences.size();
+  a.kv_heads = part.kv_heads.size();
+  a.heads = a.kv_heads * group;
+  a.queries = queries;
+  a.keys = cached.key.size(2);
+  a.dim = a.value_dim = dim_;
+  a.threads = 1;
+  const AttentionOptions& options = decoder_.attention_;
+  if (options.scale > 0) a.scale = options.scale;
+  if (weights.sink.defined()) a.sink = data(weights.sink) + head;
+  if (weights.distance_bias.defined()) {
+    a.distance_reach = weights.distance_bias.size(1) / 2;
+    a.distance_bias = data(weights.distance_bias) + head * weights.distance_bias.size(1);
+  }
+  // Without positions of its own, cross-attention has no slopes.
+  if (a.causal && decoder_.alibi_slopes_.defined()) {
+    a.alibi_slopes = data(decoder_.alibi_slopes_) + head;
+  }
+  const int64_t first_row = part.sequences.begin * queries;
+  const auto at = [&](const torch::Tensor& tensor, int64_t element) {
+    return static_cast<char*>(tensor.data_ptr()) + element * tensor.element_size();
+  };
+  const int64_t cache_at =
+      part.sequences.begin * cached.key.stride(0) + part.kv_heads.begin * cached.key.stride(1);
+  const kernels::Strides cache_strides{cached.key.stride(0), cached.key.stride(1),
+                                       cached.key.stride(2), 1};
+  a.key = {at(cached.key, cache_at), cache_strides};
+  a.value = {at(cached.value, cache_at), cache_strides};
+  const torch::Tensor& query = rounded() ? query_ : projected_;
+  const torch::Tensor& output = rounded() ? mixed_rounded_ : mixed_;
+  const auto strides = [&](const torch::Tensor& rows) {
+    return kernels::Strides{queries * rows.stride(0), dim_, rows.stride(0), 1};
+  };
+  const auto place = [&](const torch::Tensor& rows) {
+    return at(rows, first_row * rows.stride(0) + head * dim_);
+  };
+  if (rounded()) a.type = kernels::ElementType::kBFloat16;
+  a.query = {place(query), strides(query)};
+  kernels::forward(a, {place(output), strides(output)});
+  if (!rounded()) return;
+  for (int64_t row = first_row; row < first_row + a.batch * queries; ++row) {
+    const auto* from = reinterpret_cast<const uint16_t*>(mixed_rounded_.data_ptr<at::BFloat16>()) +
+                       row * joined_ + head * dim_;
+    float* to = mixed_.data_ptr<float>() + row * joined_ + head * dim_;
+    for (int64_t i = 0; i < a.heads * dim_; ++i) {
+      to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i]) << 16);
+    }
+  }
+}
+
+void FrozenStep::finish_attention(const Team& team, const Attention& part, int64_t gate_column) {
+  const Range rows = team.share(rows_);
+  float* mixed = mixed_.data_ptr<float>();
+  if (decoder_.attention_.output_gate) {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      const float* gate = projected_.data_ptr<float>() + row * columns_ + gate_column;
+      for (int64_t i = 0; i < joined_; ++i) mixed[row * joined_ + i] /= 1 + std::exp(-gate[i]);
+    }
+  }
+  packed_joined_->fill(rows, mixed, joined_);
+  team.wait();
+  multiply(team, decoder_.weights_[part.output], *packed_joined_,
+           {hidden_.data_ptr<float>(), hidden_size_, true});
+  team.wait();
+}
+
+void FrozenStep::feed_forward(const Team& team, const FrozenDecoder::Block& block) {
+  float* normed = normed_.data_ptr<float>();
+  float* inner = inner_rows_.data_ptr<float>();
+  normalise(team, block.feed_forward_norm, hidden_.data_ptr<float>(), normed);
+  packed_hidden_->fill(team.share(rows_), normed, hidden_size_);
+  team.wait();
+  const Range columns =
+      multiply(team, decoder_.weights_[block.up], *packed_hidden_, {inner, inner_, false});
+  if (gate_rows_.defined()) {
+    float* gate = gate_rows_.data_ptr<float>();
+    multiply(team, decoder_.weights_[block.gate], *packed_hidden_, {gate, inner_, false});
+    for (int64_t row = 0; row < rows_; ++row) {
+      const int64_t at = row * inner_ + columns.begin;
+      loops_.swiglu_float(gate + at, inner + at, inner + at, columns.size());
+    }
+  } else {
+    for (int64_t row = 0; row < rows_; ++row) {
+      const int64_t at = row * inner_ + columns.begin;
+      loops_.gelu_float(inner + at, inner + at, columns.size());
+    }
+  }
+  team.wait();
+  packed_inner_->fill(team.share(rows_), inner, inner_);
+  team.wait();
+  multiply(team, decoder_.weights_[block.down], *packed_inner_,
+           {hidden_.data_ptr<float>(), hidden_size_, true});
+  team.wait();
+}
+
+torch::Tensor FrozenDecoder::forward(const torch::Tensor& input, const Call& call) const {
+  Call own = call;
+  if (own.memory.defined()) own.memory = own.memory.to(torch::kFloat).contiguous();
+  if (own.memory_lengths.defined()) own.memory_lengths = own.memory_lengths.contiguous();
+  return FrozenStep(*this, input, own).run();
+}
+
+}  // namespace attend::detail

@@ -1,0 +1,224 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "attend/nn/decoder.h"
+#include "attend/nn/frozen_linear.h"
+#include "testing.h"
+
+namespace attend {
+namespace {
+
+using testing::close;
+using testing::expect_usage_error;
+using testing::lengths_of;
+
+torch::Tensor random(torch::IntArrayRef shape) { return torch::randn(shape); }
+
+DecoderOptions small(CrossKind cross, PositionKind positions) {
+  DecoderOptions options;
+  options.block.layers = 3;
+  options.block.hidden = 48;
+  options.block.heads = 4;
+  options.block.positions = positions;
+  options.cross = cross;
+  return options;
+}
+
+// As trained models are: norms near 1 and small projections, so that rounding is not blown up.
+Decoder make(const DecoderOptions& options) {
+  torch::manual_seed(5);
+  Decoder decoder(options);
+  const torch::NoGradGuard no_grad;
+  for (torch::Tensor parameter : decoder->parameters()) {
+    parameter.add_(0.05 * torch::randn_like(parameter));
+  }
+  decoder->eval();
+  return decoder;
+}
+
+std::vector<DecoderOptions> variants() {
+  std::vector<DecoderOptions> all;
+  for (const CrossKind cross : {CrossKind::kNone, CrossKind::kAttention}) {
+    for (const PositionKind positions :
+         {PositionKind::kNone, PositionKind::kLearned, PositionKind::kSinusoidal,
+          PositionKind::kRotary, PositionKind::kAlibi, PositionKind::kRelative}) {
+      all.push_back(small(cross, positions));
+    }
+    DecoderOptions rich = small(cross, PositionKind::kRotary);
+    rich.block.kv_heads = 2;
+    rich.block.activation = Activation::kSwiGlu;
+    rich.block.attention.qk_norm = true;
+    rich.block.attention.sink = true;
+    rich.block.attention.output_gate = true;
+    rich.block.attention.window_left = 3;
+    rich.block.attention.rotary_dim = 8;
+    rich.distinct_blocks = 2;
+    all.push_back(rich);
+    DecoderOptions bare = small(cross, PositionKind::kSinusoidal);
+    bare.block.feed_forward = -1;
+    bare.block.final_norm = false;
+    bare.block.attention.bias = false;
+    bare.memory = cross == CrossKind::kAttention ? 20 : 0;
+    all.push_back(bare);
+  }
+  return all;
+}
+
+// Six sequences, two memories of lengths 5 and 3 if there are any, 9 positions.
+struct Input {
+  explicit Input(const DecoderOptions& options) {
+    if (options.cross == CrossKind::kNone) return;
+    call.memory = random({2, 5, options.memory > 0 ? options.memory : 48});
+    call.memory_lengths = lengths_of({5, 3});
+  }
+  torch::Tensor vectors = random({6, 9, 48});
+  DecoderCall call;
+};
+
+// In parts of 4, 1, 1, 1, 2 positions, with a cache.
+torch::Tensor in_steps(Decoder& decoder, const Input& input) {
+  DecoderState state;
+  DecoderCall call = input.call;
+  call.state = &state;
+  std::vector<torch::Tensor> parts;
+  int64_t at = 0;
+  for (const int64_t count : {4, 1, 1, 1, 2}) {
+    parts.push_back(decoder->forward(input.vectors.narrow(1, at, count), call).hidden);
+    at += count;
+  }
+  EXPECT_EQ(state.length(), 9);
+  return torch::cat(parts, 1);
+}
+
+double relative_error(const torch::Tensor& found, const torch::Tensor& expected) {
+  const torch::Tensor exact = expected.to(torch::kDouble);
+  return ((found.to(torch::kDouble) - exact).norm() / exact.norm()).item<double>();
+}
+
+// The reference is the plain path in double precision.
+torch::Tensor exact_output(const DecoderOptions& options, const Input& input) {
+  Decoder exact = make(options);
+  exact->to(torch::kDouble);
+  DecoderCall call = input.call;
+  if (call.memory.defined()) call.memory = call.memory.to(torch::kDouble);
+  return exact->forward(input.vectors.to(torch::kDouble), call).hidden;
+}
+
+TEST(FrozenDecoder, EqualsThePlainOneInStepsAndAtOnce) {
+  const torch::NoGradGuard no_grad;
+  for (const int threads : {1, 2, 3}) {
+    torch::set_num_threads(threads);
+    for (const DecoderOptions& options : variants()) {
+      Input input(options);
+      Decoder decoder = make(options);
+      const torch::Tensor expected = exact_output(options, input);
+      ASSERT_TRUE(decoder->freeze(Precision::kFloat32));
+      EXPECT_GT(decoder->frozen_bytes(), 0);
+      const std::string what = to_string(options.block.positions) + " " + to_string(options.cross);
+      EXPECT_TRUE(close(in_steps(decoder, input), expected, 1e-5)) << what;
+      EXPECT_TRUE(close(decoder->forward(input.vectors, input.call).hidden, expected, 1e-5))
+          << what;
+    }
+  }
+  torch::set_num_threads(1);
+}
+
+TEST(FrozenDecoder, RoundedWeightsStayClose) {
+  const torch::NoGradGuard no_grad;
+  for (const DecoderOptions& options : variants()) {
+    Input input(options);
+    const torch::Tensor expected = exact_output(options, input);
+    for (const Precision precision : {Precision::kBFloat16, Precision::kInt8}) {
+      Decoder decoder = make(options);
+      ASSERT_TRUE(decoder->freeze(precision));
+      EXPECT_LT(relative_error(in_steps(decoder, input), expected), 0.02)
+          << to_string(options.block.positions) << " " << to_string(precision);
+    }
+  }
+}
+
+// A beam drops sequences, doubles others and loses a memory.
+TEST(FrozenDecoder, FollowsAReorderedState) {
+  const torch::NoGradGuard no_grad;
+  const DecoderOptions options = small(CrossKind::kAttention, PositionKind::kRelative);
+  std::vector<torch::Tensor> results;
+  const Input input(options);
+  for (const bool frozen : {false, true}) {
+    Decoder decoder = make(options);
+    if (frozen) decoder->freeze(Precision::kFloat32);
+    DecoderState state;
+    DecoderCall call = input.call;
+    call.state = &state;
+    decoder->forward(input.vectors.narrow(1, 0, 6), call);
+    const torch::Tensor rows = lengths_of({4, 3, 3, 5});
+    state.reorder(rows);
+    state.reorder_memory(lengths_of({1}));
+    call.memory = call.memory.narrow(0, 1, 1);
+    call.memory_lengths = lengths_of({3});
+    results.push_back(
+        decoder->forward(input.vectors.index_select(0, rows).narrow(1, 6, 1), call).hidden);
+    state.reorder(lengths_of({0, 0}));
+    results.push_back(decoder->forward(input.vectors.narrow(0, 0, 2).narrow(1, 7, 1), call).hidden);
+  }
+  EXPECT_TRUE(close(results[2], results[0], 1e-5));
+  EXPECT_TRUE(close(results[3], results[1], 1e-5));
+}
+
+TEST(FrozenDecoder, PaddingGivesZeros) {
+  const torch::NoGradGuard no_grad;
+  const DecoderOptions options = small(CrossKind::kNone, PositionKind::kRotary);
+  Input input(options);
+  input.call.lengths = lengths_of({9, 1, 4, 9, 2, 7});
+  Decoder decoder = make(options);
+  const torch::Tensor expected = decoder->forward(input.vectors, input.call).hidden;
+  decoder->freeze(Precision::kFloat32);
+  EXPECT_TRUE(close(decoder->forward(input.vectors, input.call).hidden, expected, 1e-5));
+}
+
+TEST(FrozenDecoder, GradientsTracesAndTrainingTakeThePlainPath) {
+  const DecoderOptions options = small(CrossKind::kNone, PositionKind::kRotary);
+  Input input(options);
+  Decoder decoder = make(options);
+  decoder->freeze(Precision::kFloat32);
+  EXPECT_TRUE(decoder->forward(input.vectors).hidden.requires_grad());
+  const torch::NoGradGuard no_grad;
+  input.call.request.trace = TraceRequest::all_weights();
+  EXPECT_EQ(decoder->forward(input.vectors, input.call).trace.layers.size(), 3u);
+  decoder->freeze(Precision::kInt8);
+  expect_usage_error([&] { decoder->forward(input.vectors, input.call); },
+                     {"int8", "precision f32"});
+  decoder->train();
+  EXPECT_EQ(decoder->frozen_bytes(), 0);
+}
+
+TEST(FrozenDecoder, TheMeanOfAMemoryHasNoFrozenForm) {
+  Decoder decoder = make(small(CrossKind::kMean, PositionKind::kNone));
+  EXPECT_FALSE(decoder->freeze(Precision::kFloat32));
+  EXPECT_EQ(decoder->frozen_bytes(), 0);
+}
+
+TEST(FrozenLinear, IsALinearLayer) {
+  torch::manual_seed(1);
+  const torch::Tensor weight = random({70, 33}), bias = random({70}), input = random({3, 5, 33});
+  const torch::Tensor expected =
+      torch::linear(input.to(torch::kDouble), weight.to(torch::kDouble), bias.to(torch::kDouble));
+  const auto error = [&](Precision precision) {
+    const FrozenLinear layer(weight, bias, precision);
+    return relative_error(layer.forward(input), expected);
+  };
+  EXPECT_LT(error(Precision::kFloat32), 1e-6);
+  EXPECT_LT(error(Precision::kBFloat16), 0.005);
+  EXPECT_LT(error(Precision::kInt8), 0.01);
+  EXPECT_TRUE(close(FrozenLinear(weight, {}, Precision::kFloat32).forward(input[0][0]),
+                    torch::matmul(weight, input[0][0]), 1e-4));
+}
+
+TEST(Precision, NamesAreReadAndUnknownOnesRefused) {
+  for (const char* name : {"f32", "bf16", "int8"}) {
+    EXPECT_EQ(to_string(parse_precision(name)), name);
+  }
+  expect_usage_error([] { parse_precision("fp8"); }, {"precision", "fp8", "f32, bf16, int8"});
+}
+
+}  // namespace
+}  // namespace attend
