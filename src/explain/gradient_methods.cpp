@@ -242,7 +242,7 @@ MethodResult integrated_gradients(const MethodInput& input) {
         input.task.target_scores(ends, input.target).to(torch::kDouble).view({2, -1}).sum(1);
     change = (scores[1] - scores[0]).item<double>();
   }
-  constexpr int64_t kFirstSteps = 16, kMostSteps = 256;
+  constexpr int64_t kFirstSteps = 16, kEnoughSteps = 64, kMostSteps = 256;
   int64_t steps = input.options.path_steps > 0 ? input.options.path_steps : kFirstSteps;
   double before = std::numeric_limits<double>::infinity();
   for (;; steps *= 2) {
@@ -251,7 +251,7 @@ MethodResult integrated_gradients(const MethodInput& input) {
     const bool complete = std::abs(residual) <= 0.01 * std::abs(change);
     // Where a layer norm makes the score jump at the baseline, or bfloat16 rounds it, more steps do
     // not help; the residual says so.
-    const bool helps = std::abs(residual) <= 0.5 * before;
+    const bool helps = steps < kEnoughSteps || std::abs(residual) <= 0.5 * before;
     before = std::abs(residual);
     if (!complete && helps && input.options.path_steps == 0 && 2 * steps <= kMostSteps) continue;
     return of_units(
