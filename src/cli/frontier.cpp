@@ -70,8 +70,8 @@ std::string verdict(const std::vector<Setting>& settings) {
     const double percent = 100 * (std::exp(sum / static_cast<double>(list.size())) - 1);
     text += fmt::format("{}: perplexity {:+.1f} % against plain drawing of the same diversity, {}",
                         series, percent,
-                        percent < -1  ? "it helps"
-                        : percent > 1 ? "it does not help"
+                        percent < -1  ? "better with this seed"
+                        : percent > 1 ? "worse with this seed"
                                       : "no difference");
   }
   return text;

@@ -100,6 +100,8 @@ std::string scatter_svg(const ScatterPlot& plot) {
   SvgText small;
   small.size = 10.5;
   small.fill = kGrey;
+  std::vector<std::pair<double, double>>
+      labelled;  // where a label stands; one on another is left out
   for (size_t s = 0; s < series.size(); ++s) {
     const Rgb color = kColors[s % std::size(kColors)];
     const ScatterPoint* previous = nullptr;
@@ -119,7 +121,13 @@ std::string scatter_svg(const ScatterPlot& plot) {
         canvas.frame(x_of(point.x) - 8, y_of(point.y) - 8, 16, 16, kInk, 8);
       }
       canvas.rectangle(x_of(point.x) - 4.5, y_of(point.y) - 4.5, 9, 9, color, hover, 4.5);
-      text(x_of(point.x) + 9, y_of(point.y) - 6, point.label, small);
+      const double x = x_of(point.x) + 9, y = y_of(point.y) - 6;
+      const bool taken = std::any_of(labelled.begin(), labelled.end(), [&](const auto& other) {
+        return std::abs(other.first - x) < 34 && std::abs(other.second - y) < 11;
+      });
+      if (taken) continue;  // the point says it when pointed at
+      text(x, y, point.label, small);
+      labelled.emplace_back(x, y);
     }
     const double row = kTop + 8 + 20 * static_cast<double>(s);
     canvas.rectangle(kWidth - kRight + 18, row - 8, 9, 9, color, "", 4.5);
