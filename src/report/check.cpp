@@ -52,10 +52,11 @@ class Checker {
       check_span(fmt::format("output_units[{}].span", i), e.output_units[i].span, e.output,
                  "output");
     }
-    const auto outputs = std::max<int64_t>(1, e.output_units.size());
-    if (e.target_position < 0 || e.target_position >= outputs) {
-      fail("target_position", "{} is not one of the {} output units", e.target_position,
-           e.output_units.size());
+    // The unit behind the last is the one that a language model would write next.
+    const auto outputs = static_cast<int64_t>(e.output_units.size());
+    if (e.target_position < 0 || e.target_position > outputs) {
+      fail("target_position", "{} is not one of the {} output units, nor the one behind them",
+           e.target_position, outputs);
     }
   }
 

@@ -173,8 +173,9 @@ INSTANTIATE_TEST_SUITE_P(
                     "x.json: $.attention[0].columns: 7 columns for 4 output units"},
         BrokenField{"OutputSpan", [](Explanation& e) { e.output_units[0].span.end = 99; },
                     "x.json: $.output_units[0].span: ends at 99, past the output's 10 bytes"},
-        BrokenField{"TargetPosition", [](Explanation& e) { e.target_position = 4; },
-                    "x.json: $.target_position: 4 is not one of the 4 output units"},
+        BrokenField{"TargetPosition", [](Explanation& e) { e.target_position = 5; },
+                    "x.json: $.target_position: 5 is not one of the 4 output units, nor the one "
+                    "behind them"},
         BrokenField{"StepOrder", [](Explanation& e) { e.test->steps[2] = 1; },
                     "x.json: $.test.steps[2]: 1 does not ascend"},
         BrokenField{"FirstStep", [](Explanation& e) { e.test->steps[0] = 1; },
