@@ -51,6 +51,11 @@ class ParallelDataset : public Dataset {
   std::vector<ParallelExample> examples_;
 };
 
+/// `data`, which a task of this kind made; throws std::bad_cast on another's.
+inline const ParallelDataset& pairs(const Dataset& data) {
+  return dynamic_cast<const ParallelDataset&>(data);
+}
+
 /// Pairs with the same source become one example with several references, in order of appearance;
 /// equal ones count once.
 std::vector<ParallelExample> join_references(std::vector<ParallelExample> examples);
