@@ -138,7 +138,9 @@ void GenerateTask::before_training(const Dataset& train, const Dataset&) {
 
 void GenerateTask::freeze(Precision precision) {
   model_->eval();
-  model_->freeze(precision);
+  if (model_->freeze(precision) || precision == Precision::kFloat32) return;
+  throw usage_error("this model has no form in " + to_string(precision) +
+                    ": its heads are larger than 256; use precision f32");
 }
 
 json GenerateTask::state() const {

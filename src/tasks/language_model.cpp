@@ -45,9 +45,10 @@ torch::Tensor LanguageModelImpl::log_probabilities(const torch::Tensor& hidden,
   return linear_log_probability(hidden, embedding_->weight, bias_, targets);
 }
 
-void LanguageModelImpl::freeze(Precision precision) {
-  if (!decoder_->freeze(precision)) return;
+bool LanguageModelImpl::freeze(Precision precision) {
+  if (!decoder_->freeze(precision)) return false;
   frozen_output_ = std::make_shared<FrozenLinear>(embedding_->weight, bias_, precision);
+  return true;
 }
 
 void LanguageModelImpl::train(bool on) {

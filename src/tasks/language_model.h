@@ -38,7 +38,7 @@ class LanguageModelImpl : public torch::nn::Module {
   torch::Tensor log_probabilities(const torch::Tensor& hidden, const torch::Tensor& targets) const;
 
   /// As Decoder::freeze(), the output layer included.
-  void freeze(Precision precision);
+  bool freeze(Precision precision);
   void train(bool on = true) override;
 
   /// Bytes of packed weights that a step reads; 0 = not frozen.

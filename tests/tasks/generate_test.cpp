@@ -188,6 +188,13 @@ TEST(Generate, FrozenWeightsWriteTheSame) {
   EXPECT_THROW(setup.task.generate(request), Error);
 }
 
+// A precision that the model has no form for is refused, not quietly left out.
+TEST(Generate, HeadsTooLargeToFreezeAreSaid) {
+  GenerateSetup setup(json{{"model", {{"hidden_size", 264}, {"layers", 1}, {"heads", 1}}}});
+  EXPECT_NO_THROW(setup.task.freeze(Precision::kFloat32));
+  EXPECT_THROW(setup.task.freeze(Precision::kInt8), Error);
+}
+
 TEST(Generate, SequencesAreLaidOutAsDocumented) {
   GenerateSetup setup;
   setup.task.model()->eval();
