@@ -13,6 +13,7 @@ namespace attend {
 namespace {
 
 using testing::FusedCase;
+using testing::kAllPositions;
 using testing::within_scale;
 
 class Cuda : public ::testing::Test {
@@ -80,10 +81,6 @@ TEST_F(Cuda, StatisticsEqualTheReference) {
     EXPECT_TRUE(within_scale(actual.received.cpu(), expected.received, 1e-5, 1));
   }
 }
-
-constexpr PositionKind kAllPositions[] = {PositionKind::kNone,       PositionKind::kLearned,
-                                          PositionKind::kSinusoidal, PositionKind::kRotary,
-                                          PositionKind::kAlibi,      PositionKind::kRelative};
 
 // A step of training on each side: logits, then every parameter's gradient.
 TEST_F(Cuda, ClassifierTrainsAsOnTheCpu) {

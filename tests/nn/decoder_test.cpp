@@ -8,6 +8,7 @@ namespace {
 
 using testing::close;
 using testing::expect_usage_error;
+using testing::kAllPositions;
 using testing::lengths_of;
 using testing::random;
 
@@ -28,10 +29,6 @@ Decoder make(const DecoderOptions& options) {
   decoder->eval();
   return decoder;
 }
-
-constexpr PositionKind kAllPositions[] = {PositionKind::kNone,       PositionKind::kLearned,
-                                          PositionKind::kSinusoidal, PositionKind::kRotary,
-                                          PositionKind::kAlibi,      PositionKind::kRelative};
 
 TEST(Decoder, NoPositionSeesALaterOne) {
   for (const CrossKind cross : {CrossKind::kNone, CrossKind::kAttention, CrossKind::kMean}) {

@@ -12,6 +12,7 @@ namespace {
 
 using testing::close;
 using testing::expect_usage_error;
+using testing::kAllPositions;
 using testing::lengths_of;
 using testing::random;
 using testing::real;
@@ -29,10 +30,6 @@ Encoder make(const EncoderOptions& options) {
   encoder->eval();
   return encoder;
 }
-
-constexpr PositionKind kAllPositions[] = {PositionKind::kNone,       PositionKind::kLearned,
-                                          PositionKind::kSinusoidal, PositionKind::kRotary,
-                                          PositionKind::kAlibi,      PositionKind::kRelative};
 
 TEST(Encoder, BlockFollowsItsDefinition) {
   for (const Activation activation : {Activation::kGelu, Activation::kSwiGlu}) {

@@ -39,9 +39,7 @@ Decoder make(const DecoderOptions& options) {
 std::vector<DecoderOptions> variants() {
   std::vector<DecoderOptions> all;
   for (const CrossKind cross : {CrossKind::kNone, CrossKind::kAttention}) {
-    for (const PositionKind positions :
-         {PositionKind::kNone, PositionKind::kLearned, PositionKind::kSinusoidal,
-          PositionKind::kRotary, PositionKind::kAlibi, PositionKind::kRelative}) {
+    for (const PositionKind positions : testing::kAllPositions) {
       all.push_back(small(cross, positions));
     }
     DecoderOptions rich = small(cross, PositionKind::kRotary);

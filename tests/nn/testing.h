@@ -10,8 +10,13 @@
 #include <vector>
 
 #include "attend/base/error.h"
+#include "attend/nn/attention_options.h"
 
 namespace attend::testing {
+
+inline constexpr PositionKind kAllPositions[] = {
+    PositionKind::kNone,   PositionKind::kLearned, PositionKind::kSinusoidal,
+    PositionKind::kRotary, PositionKind::kAlibi,   PositionKind::kRelative};
 
 inline torch::TensorOptions real() { return torch::TensorOptions().dtype(torch::kDouble); }
 
