@@ -65,7 +65,7 @@ DatasetReport table_of(const ExplainSetsFlags& flags, const Run& run, const std:
   const bool progress = isatty(STDERR_FILENO) != 0;
   for (int64_t row = 0; row < count; ++row) {
     if (progress) {
-      std::fprintf(stderr, "\rexplaining %lld of %lld", static_cast<long long>(row + 1),
+      std::fprintf(stderr, "\rexplaining %lld of %lld", static_cast<long long>(row) + 1,
                    static_cast<long long>(count));
     }
     builder.add(explain_one(run, run_name, *data, row), std::to_string(row + 1), data->gold(row));

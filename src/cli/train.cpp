@@ -51,7 +51,7 @@ struct TrainFlags {
 };
 
 json read_recipe(const std::string& path) {
-  const json recipe = json::parse(read_file(path), nullptr, false, /*ignore_comments=*/true);
+  json recipe = json::parse(read_file(path), nullptr, false, /*ignore_comments=*/true);
   if (recipe.is_discarded() || !recipe.is_object()) {
     throw usage_error(path + ": a recipe must be a JSON object {\"task\": ..., \"data\": ...}");
   }

@@ -199,7 +199,7 @@ std::vector<SentencePair> read_jsonl(const std::string& path, const std::vector<
   return pairs;
 }
 
-std::string describe(const std::string& layout, bool gzip, size_t pairs, bool with_targets) {
+std::string describe_layout(const std::string& layout, bool gzip, size_t pairs, bool with_targets) {
   return layout + (gzip ? ", gzip, " : ", ") + std::to_string(pairs) +
          (with_targets ? " pairs" : " sentences");
 }
@@ -229,7 +229,8 @@ ParallelText read_two_files(const std::string& source_path, const std::string& t
                       " lines, " + target_path + " has " + std::to_string(targets.lines.size()) +
                       "; line i of one must translate line i of the other");
   }
-  text.description = describe("two files", sources.gzip || targets.gzip, text.pairs.size(), true);
+  text.description =
+      describe_layout("two files", sources.gzip || targets.gzip, text.pairs.size(), true);
   return text;
 }
 
@@ -251,10 +252,10 @@ ParallelText read_parallel(const std::string& path, const ParallelOptions& optio
     const bool json = format == ParallelFormat::kJsonl;
     text.pairs = json ? read_jsonl(path, file.lines, options) : read_tsv(path, file.lines, options);
     const bool targets = !text.pairs.empty() && !text.pairs[0].target.empty();
-    text.description = describe(json      ? "JSONL"
-                                : targets ? "source<TAB>target"
-                                          : "one sentence per line",
-                                file.gzip, text.pairs.size(), targets);
+    text.description = describe_layout(json      ? "JSONL"
+                                       : targets ? "source<TAB>target"
+                                                 : "one sentence per line",
+                                       file.gzip, text.pairs.size(), targets);
   }
   if (text.pairs.empty()) throw data_error(path + ": no sentence in it; is it the right file?");
   return text;

@@ -95,6 +95,7 @@ std::vector<Span> evidence_spans(const RationaleCell& cell, const RationaleTags&
   const auto ranges = as_json ? token_ranges(cell.cell, tokens.size(), cell.origin)
                               : tagged_ranges(cell, tokens.size(), tags);
   std::vector<Span> spans;
+  spans.reserve(ranges.size());
   for (const TokenRange& range : ranges) {
     spans.push_back({tokens[range.first].begin, tokens[range.second - 1].end});
   }

@@ -85,6 +85,7 @@ double greedy_area(KeptUnits& sets, int64_t units, const std::vector<int64_t>& s
   }
   sets.compute();
   std::vector<double> values;
+  values.reserve(steps.size());
   for (const int64_t step : steps) values.push_back(sets.probability(curve[at(step)]));
   return area_under(steps, values);
 }

@@ -3,20 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "attend/base/error.h"
 #include "attend/base/random.h"
 #include "attend/tasks/config.h"
 #include "bounds.h"
+#include "undefined.h"
 
 namespace attend {
 namespace {
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
+size_t place(int64_t index) { return static_cast<size_t>(index); }
 
 // The sets on the way from all units to none, along one order.
 struct Chain {
@@ -26,7 +24,7 @@ struct Chain {
 
 std::vector<bool> first_of(const std::vector<int64_t>& order, int64_t count, bool value) {
   std::vector<bool> set(order.size(), !value);
-  for (int64_t i = 0; i < count; ++i) set[at(order[at(i)])] = value;
+  for (int64_t i = 0; i < count; ++i) set[place(order[place(i)])] = value;
   return set;
 }
 
@@ -42,6 +40,7 @@ Chain ask_chain(KeptUnits& sets, const std::vector<int64_t>& order,
 
 std::vector<double> probabilities(const KeptUnits& sets, const std::vector<size_t>& numbers) {
   std::vector<double> values;
+  values.reserve(numbers.size());
   for (const size_t number : numbers) values.push_back(sets.probability(number));
   return values;
 }
@@ -142,7 +141,7 @@ struct RemovedSets {
 RemovedSets ask_removed_sets(KeptUnits& sets, int64_t units, const FaithfulnessOptions& options) {
   RemovedSets result;
   Random random(options.seed ^ 0x696e6669ULL);
-  std::vector<int64_t> order(at(units));
+  std::vector<int64_t> order(place(units));
   std::iota(order.begin(), order.end(), int64_t{0});
   for (int64_t i = 0; i < options.infidelity_sets; ++i) {
     random.shuffle(std::span<int64_t>(order));
@@ -161,13 +160,13 @@ double infidelity(const KeptUnits& sets, size_t whole, const RemovedSets& remove
   double squared_drop = 0;
   for (size_t i = 0; i < removed.numbers.size(); ++i) {
     double sum = 0;
-    for (const int64_t unit : removed.removed[i]) sum += scores[at(unit)];
+    for (const int64_t unit : removed.removed[i]) sum += scores[place(unit)];
     const double drop = sets.log_odds(whole) - sets.log_odds(removed.numbers[i]);
     product += sum * drop;
     squared_sum += sum * sum;
     squared_drop += drop * drop;
   }
-  if (!(squared_drop > 0)) return kNone;
+  if (!(squared_drop > 0)) return kUndefined;
   const double factor = squared_sum > 0 ? std::max(0.0, product / squared_sum) : 0;
   return (factor * factor * squared_sum - 2 * factor * product + squared_drop) / squared_drop;
 }
@@ -182,16 +181,16 @@ struct LeftOut {
 
 LeftOut ask_left_out(KeptUnits& sets, int64_t units, uint64_t seed) {
   LeftOut result;
-  result.units.resize(at(units));
+  result.units.resize(place(units));
   std::iota(result.units.begin(), result.units.end(), int64_t{0});
   if (units > kLeftOutAtMost) {
     Random random(seed ^ 0x6c6f6fULL);
     random.shuffle(std::span<int64_t>(result.units));
-    result.units.resize(at(kLeftOutAtMost));
+    result.units.resize(place(kLeftOutAtMost));
   }
   for (const int64_t unit : result.units) {
-    std::vector<bool> keep(at(units), true);
-    keep[at(unit)] = false;
+    std::vector<bool> keep(place(units), true);
+    keep[place(unit)] = false;
     result.numbers.push_back(sets.ask(keep));
   }
   return result;
@@ -202,7 +201,7 @@ double tau_with(const KeptUnits& sets, size_t whole, const LeftOut& left_out,
   std::vector<double> chosen;
   std::vector<double> drops;
   for (size_t i = 0; i < left_out.units.size(); ++i) {
-    chosen.push_back(scores[at(left_out.units[i])]);
+    chosen.push_back(scores[place(left_out.units[i])]);
     drops.push_back(sets.log_odds(whole) - sets.log_odds(left_out.numbers[i]));
   }
   return kendall_tau(chosen, drops);
@@ -230,8 +229,8 @@ InputFaithfulness curves_of(const KeptUnits& sets, size_t whole, const RowSets& 
     row.comprehensiveness_log_odds += (sets.log_odds(whole) - sets.log_odds(without)) / shares;
     row.sufficiency_log_odds += (sets.log_odds(whole) - sets.log_odds(only)) / shares;
   }
-  row.deletion_normalised = row.insertion_normalised = row.faithfulness = kNone;
-  row.kendall_tau = row.infidelity = kNone;
+  row.deletion_normalised = row.insertion_normalised = row.faithfulness = kUndefined;
+  row.kendall_tau = row.infidelity = kUndefined;
   return row;
 }
 
@@ -270,7 +269,7 @@ FaithfulnessReport measure_faithfulness(const ExplainedInput& input,
   report.test.steps = removal_steps(units, plan.steps);
 
   KeptUnits sets(input, options.removal);
-  const size_t whole = sets.ask(std::vector<bool>(at(units), true));
+  const size_t whole = sets.ask(std::vector<bool>(place(units), true));
   std::vector<RowSets> asked;
   for (const auto& row : scores) {
     const auto order = descending_order(row);
@@ -279,7 +278,7 @@ FaithfulnessReport measure_faithfulness(const ExplainedInput& input,
   }
   std::vector<Chain> random_chains;
   Random random(options.seed);
-  std::vector<int64_t> order(at(units));
+  std::vector<int64_t> order(place(units));
   std::iota(order.begin(), order.end(), int64_t{0});
   for (int64_t i = 0; i < plan.orders; ++i) {
     random.shuffle(std::span<int64_t>(order));
@@ -328,10 +327,10 @@ std::vector<int64_t> removal_steps(int64_t units, int64_t most) {
   int64_t count = std::min(units, std::max<int64_t>(1, most));
   // An odd number of units has no middle.
   if (count < units && count % 2 == 0 && units % 2 == 1) --count;
-  std::vector<int64_t> steps(at(count + 1));
+  std::vector<int64_t> steps(place(count + 1));
   for (int64_t i = 0; 2 * i <= count; ++i) {
-    steps[at(i)] = i * units / count;
-    steps[at(count - i)] = units - steps[at(i)];
+    steps[place(i)] = i * units / count;
+    steps[place(count - i)] = units - steps[place(i)];
   }
   return steps;
 }
@@ -343,8 +342,8 @@ std::vector<int64_t> descending_order(const std::vector<double>& scores) {
   std::vector<int64_t> order(scores.size());
   std::iota(order.begin(), order.end(), int64_t{0});
   std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    if (scores[at(a)] != scores[at(b)]) return scores[at(a)] > scores[at(b)];
-    return draws[at(a)] < draws[at(b)];
+    if (scores[place(a)] != scores[place(b)]) return scores[place(a)] > scores[place(b)];
+    return draws[place(a)] < draws[place(b)];
   });
   return order;
 }
@@ -406,13 +405,14 @@ double kendall_tau(const std::vector<double>& a, const std::vector<double>& b) {
     return a[order[i]] == a[order[j]] && b[order[i]] == b[order[j]];
   });
   std::vector<double> values;
+  values.reserve(order.size());
   for (const size_t i : order) values.push_back(b[i]);
   const double discordant = sort_counting_swaps(values, 0, values.size());
   const double tied_b =
       tied_pairs(values.size(), [&](size_t i, size_t j) { return values[i] == values[j]; });
   const double concordant = pairs - tied_a - tied_b + tied_both - discordant;
   const double norm = std::sqrt((pairs - tied_a) * (pairs - tied_b));
-  return norm > 0 ? (concordant - discordant) / norm : kNone;
+  return norm > 0 ? (concordant - discordant) / norm : kUndefined;
 }
 
 std::string to_string(Removal removal) {

@@ -206,6 +206,7 @@ MethodResult propagated(const MethodInput& input,
     layers.emplace_back(layer.role, *layer.inputs, by_layer_output[layers.size()]);
   }
   std::vector<const RelevanceLayer*> chain;
+  chain.reserve(layers.size());
   for (const TiledRelevance& layer : layers) chain.push_back(&layer);
   torch::Tensor start = input.task.target_readout(gradients.output, input.target)[0].detach();
   // Pooling by attention is the last link of the chain, with a gradient of its own.

@@ -13,6 +13,9 @@ struct MethodResult {
   std::string note;
 };
 
+// methods.cpp: the numbers of a tensor, in order
+std::vector<double> to_vector(const torch::Tensor& numbers);
+
 // attention_methods.cpp
 MethodResult attention_of_layer(const MethodInput& input);
 MethodResult mean_attention(const MethodInput& input);

@@ -127,12 +127,12 @@ const Method& find_method(const std::string& name) {
                     (near.empty() ? "known: " + list : "did you mean \"" + near + "\"?"));
 }
 
-std::vector<double> to_vector(const torch::Tensor& scores) {
-  const auto values = scores.detach().to(torch::kFloat64).contiguous();
+}  // namespace
+
+std::vector<double> to_vector(const torch::Tensor& numbers) {
+  const auto values = numbers.detach().to(torch::kFloat64).contiguous();
   return {values.data_ptr<double>(), values.data_ptr<double>() + values.numel()};
 }
-
-}  // namespace
 
 const std::vector<MethodInfo>& explanation_method_table() {
   static const std::vector<MethodInfo> table = [] {
@@ -152,7 +152,7 @@ std::vector<std::string> explanation_methods() {
 torch::Tensor merged_positions(const torch::Tensor& positions, int64_t leading,
                                const std::vector<UnitGroup>& groups) {
   const int64_t units = groups.back().end;
-  const torch::Tensor kept = positions.slice(-1, leading, leading + units);
+  torch::Tensor kept = positions.slice(-1, leading, leading + units);
   if (static_cast<int64_t>(groups.size()) == units) return kept;
   std::vector<int64_t> group_of;
   for (size_t g = 0; g < groups.size(); ++g) {

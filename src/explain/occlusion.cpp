@@ -20,11 +20,6 @@ torch::Tensor drops_without(const MethodInput& input, const std::vector<UnitGrou
                          input.options.removal);
 }
 
-std::vector<double> to_vector(const torch::Tensor& numbers) {
-  const auto values = numbers.to(torch::kFloat64).contiguous();
-  return {values.data_ptr<double>(), values.data_ptr<double>() + values.numel()};
-}
-
 }  // namespace
 
 torch::Tensor log_odds(const Task& task, const TaskOutput& output, const Target& target) {
@@ -54,6 +49,7 @@ torch::Tensor log_odds_of_kept(Task& task, const Dataset& data, int64_t row,
     for (int64_t v = 0; v < variants->size(); ++v) rows.push_back(v);
     const TaskOutput output = task.forward(task.collate(*variants, rows), {});
     std::vector<torch::Tensor> columns;
+    columns.reserve(targets.size());
     for (const Target& target : targets) columns.push_back(log_odds(task, output, target));
     parts.push_back(torch::stack(columns, 1));
   }
@@ -97,6 +93,7 @@ MethodResult window_occlusion(const MethodInput& input) {
   const auto count = static_cast<int64_t>(input.groups.size());
   const std::vector<UnitGroup> windows = occlusion_windows(count, input.options.window);
   std::vector<UnitGroup> ranges;
+  ranges.reserve(windows.size());
   for (const UnitGroup& window : windows) {
     ranges.push_back({input.groups[static_cast<size_t>(window.begin)].begin,
                       input.groups[static_cast<size_t>(window.end - 1)].end});

@@ -4,18 +4,16 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "attend/base/error.h"
 #include "attend/base/interrupt.h"
 #include "attend/base/random.h"
 #include "subject.h"
+#include "undefined.h"
 
 namespace attend {
 namespace {
-
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 double f1(double precision, double recall) {
   return precision > 0 && recall > 0 ? 2 * precision * recall / (precision + recall) : 0;
@@ -27,7 +25,7 @@ double f1(double precision, double recall) {
 double area_under_precision_recall(const std::vector<double>& scores,
                                    const std::vector<bool>& evidence) {
   const auto marked = static_cast<double>(std::count(evidence.begin(), evidence.end(), true));
-  if (marked == 0) return kNone;
+  if (marked == 0) return kUndefined;
   double area = 0;
   double recall = 0;
   double precision = 1;

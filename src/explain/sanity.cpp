@@ -39,7 +39,7 @@ Tensors tensors_of(const torch::nn::Module& model) {
 // -> "encoder.stem", "pooling.projection.weight" -> "pooling".
 std::string part_of(const std::string& name) {
   const size_t first = std::min(name.find('.'), name.size());
-  const std::string module = name.substr(0, first);
+  std::string module = name.substr(0, first);
   // Encoders and decoders are made of parts of their own.
   if (module.find("coder") == std::string::npos || first == name.size()) return module;
   return name.substr(0, std::min(name.find('.', first + 1), name.size()));

@@ -12,11 +12,11 @@
 #include "attend/base/random.h"
 #include "attend/tasks/config.h"
 #include "subject.h"
+#include "undefined.h"
 
 namespace attend {
 namespace {
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kCurvePoints = 21;
 
 using Clock = std::chrono::steady_clock;
@@ -100,7 +100,7 @@ Estimate estimate(const std::vector<double>& values, int64_t resamples, uint64_t
     if (!std::isnan(value)) present.push_back(value);
   }
   const auto count = static_cast<int64_t>(present.size());
-  if (count == 0) return {kNone, kNone, kNone, 0};
+  if (count == 0) return {kUndefined, kUndefined, kUndefined, 0};
   const double mean = std::accumulate(present.begin(), present.end(), 0.0) / count;
   Random random(seed);
   std::vector<double> means;

@@ -16,10 +16,6 @@ namespace {
 constexpr detail::NamedValue<CrossKind> kCrossKinds[] = {
     {"none", CrossKind::kNone}, {"attention", CrossKind::kAttention}, {"mean", CrossKind::kMean}};
 
-torch::nn::LayerNorm layer_norm(int64_t size) {
-  return torch::nn::LayerNorm(torch::nn::LayerNormOptions({size}));
-}
-
 AttentionOptions self_options(const DecoderOptions& options) {
   AttentionOptions attention = options.block.resolved_attention();
   attention.causal = true;
@@ -93,10 +89,10 @@ void DecoderState::reorder_memory(const torch::Tensor& rows) {
 
 DecoderBlockImpl::DecoderBlockImpl(const DecoderOptions& options) {
   const EncoderOptions& block = options.block;
-  attention_norm_ = register_module("attention_norm", layer_norm(block.hidden));
+  attention_norm_ = register_module("attention_norm", detail::layer_normalisation(block.hidden));
   attention_ = register_module("attention", MultiHeadAttention(self_options(options)));
   if (options.cross == CrossKind::kAttention) {
-    cross_norm_ = register_module("cross_norm", layer_norm(block.hidden));
+    cross_norm_ = register_module("cross_norm", detail::layer_normalisation(block.hidden));
     cross_attention_ =
         register_module("cross_attention", MultiHeadAttention(cross_options(options)));
   } else if (options.cross == CrossKind::kMean) {
@@ -106,7 +102,8 @@ DecoderBlockImpl::DecoderBlockImpl(const DecoderOptions& options) {
     mean_output_ = register_module("mean_output", detail::projection(block.hidden, block.hidden));
   }
   if (block.resolved_feed_forward() > 0) {
-    feed_forward_norm_ = register_module("feed_forward_norm", layer_norm(block.hidden));
+    feed_forward_norm_ =
+        register_module("feed_forward_norm", detail::layer_normalisation(block.hidden));
     feed_forward_ = register_module("feed_forward", FeedForward(block));
   }
   dropout_ = block.dropout;
@@ -179,7 +176,7 @@ DecoderImpl::DecoderImpl(const DecoderOptions& decoder_options) : options_(decod
     blocks_.push_back(register_module("block_" + std::to_string(index), DecoderBlock(options_)));
   }
   if (block.final_norm && block.layers > 0) {
-    final_norm_ = register_module("final_norm", layer_norm(block.hidden));
+    final_norm_ = register_module("final_norm", detail::layer_normalisation(block.hidden));
   }
 }
 

@@ -65,7 +65,7 @@ bool loops_take(const torch::Tensor& tensor) {
 
 torch::Tensor dropped(const torch::Tensor& input, torch::ScalarType type,
                       const Dropping& dropping) {
-  const torch::Tensor output = torch::empty(input.sizes(), input.options().dtype(type));
+  torch::Tensor output = torch::empty(input.sizes(), input.options().dtype(type));
   const Loops& loops = active_loops();
   for_chunks(input.numel(), dropping, [&](const Mask& mask, int64_t first, int64_t count) {
     if (!is_float(input)) {
@@ -115,7 +115,7 @@ struct DropoutAdd : torch::autograd::Function<DropoutAdd> {
                                const torch::Tensor& branch, const Dropping& dropping) {
     save(context, dropping);
     context->saved_data["type"] = static_cast<int64_t>(branch.scalar_type());
-    const torch::Tensor sum = torch::empty_like(residual);
+    torch::Tensor sum = torch::empty_like(residual);
     const Loops& loops = active_loops();
     for_chunks(sum.numel(), dropping, [&](const Mask& mask, int64_t first, int64_t count) {
       if (!is_float(sum)) {
@@ -147,7 +147,7 @@ struct DropoutAdd : torch::autograd::Function<DropoutAdd> {
 struct Gelu : torch::autograd::Function<Gelu> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& input) {
     context->save_for_backward({input});
-    const torch::Tensor output = torch::empty_like(input);
+    torch::Tensor output = torch::empty_like(input);
     const Loops& loops = active_loops();
     for_chunks(input.numel(), {}, [&](const Mask&, int64_t first, int64_t count) {
       if (is_float(input)) {
@@ -189,7 +189,7 @@ struct LayerNorm : torch::autograd::Function<LayerNorm> {
                                const torch::Tensor& gain, const torch::Tensor& shift,
                                double epsilon, torch::ScalarType type) {
     const int64_t size = input.size(-1), count = input.numel() / size;
-    const torch::Tensor output = torch::empty(input.sizes(), input.options().dtype(type));
+    torch::Tensor output = torch::empty(input.sizes(), input.options().dtype(type));
     std::vector<int64_t> per_row = input.sizes().vec();
     per_row.back() = 1;
     const torch::Tensor mean = torch::empty(per_row, input.options().dtype(torch::kFloat));

@@ -16,10 +16,6 @@ namespace {
 constexpr detail::NamedValue<Activation> kActivations[] = {{"gelu", Activation::kGelu},
                                                            {"swiglu", Activation::kSwiGlu}};
 
-torch::nn::LayerNorm layer_norm(int64_t size) {
-  return torch::nn::LayerNorm(torch::nn::LayerNormOptions({size}));
-}
-
 }  // namespace
 
 Activation parse_activation(const std::string& name) {
@@ -98,10 +94,11 @@ torch::Tensor FeedForwardImpl::forward(const torch::Tensor& input) {
 }
 
 EncoderBlockImpl::EncoderBlockImpl(const EncoderOptions& options) {
-  attention_norm_ = register_module("attention_norm", layer_norm(options.hidden));
+  attention_norm_ = register_module("attention_norm", detail::layer_normalisation(options.hidden));
   attention_ = register_module("attention", MultiHeadAttention(options.resolved_attention()));
   if (options.resolved_feed_forward() > 0) {
-    feed_forward_norm_ = register_module("feed_forward_norm", layer_norm(options.hidden));
+    feed_forward_norm_ =
+        register_module("feed_forward_norm", detail::layer_normalisation(options.hidden));
     feed_forward_ = register_module("feed_forward", FeedForward(options));
   }
   dropout_ = options.dropout;
@@ -138,7 +135,7 @@ EncoderImpl::EncoderImpl(const EncoderOptions& encoder_options) : options_(encod
     blocks_.push_back(register_module("block_" + std::to_string(layer), EncoderBlock(options_)));
   }
   if (options_.final_norm && options_.layers > 0) {
-    final_norm_ = register_module("final_norm", layer_norm(options_.hidden));
+    final_norm_ = register_module("final_norm", detail::layer_normalisation(options_.hidden));
   }
 }
 

@@ -149,7 +149,7 @@ torch::Tensor empty_output(const torch::Tensor& query, int64_t value_dim) {
 
 torch::Tensor weights_of(const kernels::Attention& all, const torch::Tensor& lse,
                          const WeightsTile& tile) {
-  const torch::Tensor weights = torch::empty(
+  torch::Tensor weights = torch::empty(
       {tile.batch < 0 ? all.batch : 1, tile.head < 0 ? all.heads : 1, tile.queries, tile.keys},
       lse.options());
   kernels::WeightsRequest request;
@@ -337,7 +337,7 @@ AttentionResult fused_attention(const torch::Tensor& query, const torch::Tensor&
       query, key, value, optional(terms.bias), optional(terms.distance_bias), optional(terms.sink),
       call_of(query, key, arguments), &result.statistics);
   result.output = outputs[0];
-  const torch::Tensor lse = outputs[1];
+  const torch::Tensor& lse = outputs[1];
   AttentionStatistics& statistics = result.statistics;
   if (wanted.lse) statistics.lse = lse;
   if (wanted.entropy) statistics.entropy = outputs[2];

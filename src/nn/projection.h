@@ -16,6 +16,11 @@ inline torch::nn::Linear projection(int64_t from, int64_t to, bool bias = true) 
   return linear;
 }
 
+/// Layer normalisation over the last `size` numbers (Ba et al. 2016).
+inline torch::nn::LayerNorm layer_normalisation(int64_t size) {
+  return torch::nn::LayerNorm(torch::nn::LayerNormOptions({size}));
+}
+
 /// The layer in the type of `input`: bfloat16 vectors make a bfloat16 product, whatever the type of
 /// the weights. One operator, where torch::nn::Linear takes a second pass for the bias.
 inline torch::Tensor project(const torch::nn::Linear& layer, const torch::Tensor& input) {

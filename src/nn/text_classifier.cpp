@@ -111,7 +111,7 @@ TextClassifierWithAttentionImpl::TextClassifierWithAttentionImpl(int64_t vocab_s
 torch::Tensor TextClassifierWithAttentionImpl::embed(const TextInput& input) {
   TORCH_CHECK(input.tokens.dim() == 2, "TextInput: tokens must be [batch, length], got ",
               input.tokens.sizes());
-  const torch::Tensor embeddings = embedding_->forward(input.tokens);
+  torch::Tensor embeddings = embedding_->forward(input.tokens);
   if (ngram_deep_.is_empty() || input.ngrams().empty()) return embeddings;
   const int64_t positions = input.tokens.numel();
   return embeddings + ngram_deep_->forward(input.ngrams(), positions, 1).view_as(embeddings);

@@ -39,7 +39,7 @@ std::vector<UnitScore> heaviest(const Explanation& e, const Attribution& attribu
 }
 
 template <class Items, class Visit>
-std::string list(const Items& items, std::string_view separator, Visit visit) {
+std::string json_list(const Items& items, std::string_view separator, Visit visit) {
   std::string out = "[";
   for (const auto& item : items) {
     if (out.size() > 1) out += separator;
@@ -184,9 +184,9 @@ std::string to_json(const DatasetReport& report) {
   field("command", text(report.command));
   field("data", text(report.data));
   field("unit_kind", text(report.unit_kind));
-  field("methods", list(report.methods, ", ", text));
-  field("is_signed", list(report.is_signed, ", ",
-                          [](bool each) { return std::string(each ? "true" : "false"); }));
+  field("methods", json_list(report.methods, ", ", text));
+  field("is_signed", json_list(report.is_signed, ", ",
+                               [](bool each) { return std::string(each ? "true" : "false"); }));
   const auto unit_json = [](const UnitScore& unit) {
     return fmt::format("[{}, {}]", json_string(unit.text), json_number(unit.score));
   };
@@ -195,10 +195,11 @@ std::string to_json(const DatasetReport& report) {
         "\n    {{\"id\": {}, \"gold\": {}, \"prediction\": {}, \"confidence\": {},\n"
         "     \"input\": {},\n     \"top\": {}}}",
         text(row.id), text(row.gold), text(row.prediction), json_number(row.confidence),
-        text(row.input),
-        list(row.top, ", ", [&](const auto& units) { return list(units, ", ", unit_json); }));
+        text(row.input), json_list(row.top, ", ", [&](const auto& units) {
+          return json_list(units, ", ", unit_json);
+        }));
   };
-  field("rows", list(report.rows, ",", row_json));
+  field("rows", json_list(report.rows, ",", row_json));
   const auto entry_json = [](const ClassUnits::Entry& unit) {
     return fmt::format("[{}, {}, {}]", json_string(unit.text), json_number(unit.score),
                        unit.inputs);
@@ -206,10 +207,10 @@ std::string to_json(const DatasetReport& report) {
   const auto class_json = [&](const ClassUnits& each) {
     return fmt::format(
         "\n    {{\"label\": {}, \"method\": {}, \"inputs\": {},\n     \"units\": {}}}",
-        text(each.label), text(each.method), each.inputs, list(each.units, ", ", entry_json));
+        text(each.label), text(each.method), each.inputs, json_list(each.units, ", ", entry_json));
   };
-  field("classes", list(report.classes, ",", class_json));
-  field("notices", list(report.notices, ", ", text));
+  field("classes", json_list(report.classes, ",", class_json));
+  field("notices", json_list(report.notices, ", ", text));
   return out + "\n}\n";
 }
 

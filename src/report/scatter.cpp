@@ -14,7 +14,7 @@ namespace {
 using report::SvgCanvas;
 using report::SvgText;
 
-constexpr double kWidth = 720, kHeight = 420, kLeft = 72, kTop = 52, kRight = 190;
+constexpr double kPlotWidth = 720, kPlotHeight = 420, kLeft = 72, kTop = 52, kRight = 190;
 constexpr const char* kInk = "#181c24";
 constexpr const char* kGrey = "#5b6472";
 constexpr const char* kRule = "#d5dae3";
@@ -64,7 +64,7 @@ std::string scatter_svg(const ScatterPlot& plot) {
     }
   }
   const Axis x_axis = axis_of(xs), y_axis = axis_of(ys);
-  const double inner_width = kWidth - kLeft - kRight, inner_height = kHeight - kTop - 60;
+  const double inner_width = kPlotWidth - kLeft - kRight, inner_height = kPlotHeight - kTop - 60;
   const auto x_of = [&](double value) { return kLeft + x_axis.share(value) * inner_width; };
   const auto y_of = [&](double value) { return kTop + (1 - y_axis.share(value)) * inner_height; };
   SvgCanvas canvas;
@@ -130,25 +130,25 @@ std::string scatter_svg(const ScatterPlot& plot) {
       labelled.emplace_back(x, y);
     }
     const double row = kTop + 8 + 20 * static_cast<double>(s);
-    canvas.rectangle(kWidth - kRight + 18, row - 8, 9, 9, color, "", 4.5);
+    canvas.rectangle(kPlotWidth - kRight + 18, row - 8, 9, 9, color, "", 4.5);
     SvgText legend;
     legend.size = 11.5;
-    text(kWidth - kRight + 34, row, series[s], legend);
+    text(kPlotWidth - kRight + 34, row, series[s], legend);
   }
   if (!plot.mark_label.empty()) {
     const double row = kTop + 8 + 20 * static_cast<double>(series.size());
-    canvas.frame(kWidth - kRight + 15, row - 11, 15, 15, kInk, 7.5);
+    canvas.frame(kPlotWidth - kRight + 15, row - 11, 15, 15, kInk, 7.5);
     SvgText legend;
     legend.size = 11.5;
-    text(kWidth - kRight + 34, row, plot.mark_label, legend);
+    text(kPlotWidth - kRight + 34, row, plot.mark_label, legend);
   }
-  double y = kHeight + 4;
-  for (const std::string& line : report::text_lines(plot.caption, 11, kWidth - 40, 8)) {
+  double y = kPlotHeight + 4;
+  for (const std::string& line : report::text_lines(plot.caption, 11, kPlotWidth - 40, 8)) {
     if (line.empty()) continue;
     text(20, y, line, small);
     y += 15;
   }
-  return canvas.card(kWidth, y + 2, plot.title);
+  return canvas.card(kPlotWidth, y + 2, plot.title);
 }
 
 }  // namespace attend

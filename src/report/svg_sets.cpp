@@ -18,7 +18,7 @@ namespace {
 
 using namespace report;
 
-constexpr double kMargin = 24, kWidth = 860;
+constexpr double kSheetMargin = 24, kSheetWidth = 860;
 
 std::string side_name(const Comparison& both, int side) {
   const Explanation& e = side == 0 ? both.first : both.second;
@@ -35,11 +35,11 @@ std::vector<MapPair> map_to_compare(const Comparison& both) {
 }
 
 double draw_maps(SvgCanvas& canvas, const Comparison& both, const MapPair& maps, double y) {
-  const double third = (kWidth - 40) / 3;
+  const double third = (kSheetWidth - 40) / 3;
   const double scale = std::max(range_of(*maps.first).high, range_of(*maps.second).high);
   double most = 0;
   const auto panel = [&](int place, const std::string& title, Heat& heat) {
-    const double x = kMargin + place * (third + 20);
+    const double x = kSheetMargin + place * (third + 20);
     const double heading = draw_heading(canvas, title, "", x, y, third);
     heat.most_cell = 26;
     heat.shown = [&heat](int64_t r, int64_t c) { return percent_text(heat.value(r, c)); };
@@ -94,12 +94,12 @@ std::string compare_svg(const Comparison& both) {
   check_explanation(both.first, "first");
   check_explanation(both.second, "second");
   SvgCanvas canvas;
-  double y = kMargin;
-  const double half = (kWidth - 40) / 2;
+  double y = kSheetMargin;
+  const double half = (kSheetWidth - 40) / 2;
   double tallest = 0;
   for (const int side : {0, 1}) {
     const Explanation& e = side == 0 ? both.first : both.second;
-    const double x = kMargin + side * (half + 40);
+    const double x = kSheetMargin + side * (half + 40);
     double height = draw_heading(canvas, side_name(both, side), visible_text(e.input), x, y, half);
     height += draw_prediction(canvas, e, x, y + height, half).height;
     tallest = std::max(tallest, height);
@@ -112,7 +112,8 @@ std::string compare_svg(const Comparison& both) {
       row.method += ", " + side_name(both, side);
       row.faithfulness.reset();
       if (side == 0) row.meaning.clear();
-      y += draw_method(canvas, side == 0 ? both.first : both.second, row, scale, kMargin, y, kWidth)
+      y += draw_method(canvas, side == 0 ? both.first : both.second, row, scale, kSheetMargin, y,
+                       kSheetWidth)
                .height;
     }
     Attribution change{pair.first->method + ", change", true,
@@ -121,12 +122,14 @@ std::string compare_svg(const Comparison& both) {
     for (const auto& [i, j] : both.pairs) {
       change.scores[j] = pair.second->scores[j] - pair.first->scores[i];
     }
-    y += draw_method(canvas, both.second, change, scale_of(change), kMargin, y, kWidth).height + 8;
+    y += draw_method(canvas, both.second, change, scale_of(change), kSheetMargin, y, kSheetWidth)
+             .height +
+         8;
   }
   for (const MapPair& maps : map_to_compare(both)) y += draw_maps(canvas, both, maps, y) + 14;
-  y += draw_caption(canvas, both.first, kMargin, y, kWidth).height;
-  y += draw_caption(canvas, both.second, kMargin, y, kWidth).height;
-  return canvas.card(kWidth + 2 * kMargin, y + kMargin - 12,
+  y += draw_caption(canvas, both.first, kSheetMargin, y, kSheetWidth).height;
+  y += draw_caption(canvas, both.second, kSheetMargin, y, kSheetWidth).height;
+  return canvas.card(kSheetWidth + 2 * kSheetMargin, y + kSheetMargin - 12,
                      fmt::format("{} and {}", side_name(both, 0), side_name(both, 1)));
 }
 
@@ -138,7 +141,7 @@ std::string dataset_svg(const DatasetReport& report, const std::string& method) 
                                   fmt::join(report.methods, ", ")));
   }
   SvgCanvas canvas;
-  double y = kMargin;
+  double y = kSheetMargin;
   int64_t right = 0, with_gold = 0;
   for (const DatasetRow& row : report.rows) {
     with_gold += row.gold.empty() ? 0 : 1;
@@ -148,7 +151,7 @@ std::string dataset_svg(const DatasetReport& report, const std::string& method) 
                                   ? fmt::format("{} inputs, {} of {} predicted as labelled",
                                                 report.rows.size(), right, with_gold)
                                   : fmt::format("{} inputs without labels", report.rows.size());
-  y += draw_heading(canvas, report.data, summary, kMargin, y, kWidth) + 6;
+  y += draw_heading(canvas, report.data, summary, kSheetMargin, y, kSheetWidth) + 6;
   const Confusion confusion = confusion_of(report);
   constexpr std::size_t kMostLabels = 60;
   if (with_gold > 0 && confusion.labels.size() <= kMostLabels) {
@@ -166,7 +169,7 @@ std::string dataset_svg(const DatasetReport& report, const std::string& method) 
     }
     heat.column_title = "predicted →";
     heat.row_title = "← gold";
-    y += draw_heat(canvas, heat, kMargin, y, kWidth).height + 30;
+    y += draw_heat(canvas, heat, kSheetMargin, y, kSheetWidth).height + 30;
   }
   const std::string shown = !method.empty() || report.methods.empty() ? method : report.methods[0];
   std::vector<const ClassUnits*> classes;
@@ -180,19 +183,19 @@ std::string dataset_svg(const DatasetReport& report, const std::string& method) 
     y += draw_heading(canvas, "units that weigh most, by " + shown,
                       "score as a share of the largest of its input, summed over the inputs "
                       "explained for this output and divided by their number",
-                      kMargin, y, kWidth);
+                      kSheetMargin, y, kSheetWidth);
     const bool is_signed =
         report.is_signed[std::find(report.methods.begin(), report.methods.end(), shown) -
                          report.methods.begin()];
     constexpr std::size_t kColumns = 3;
-    const double column = kWidth / kColumns;
+    const double column = kSheetWidth / kColumns;
     double tallest = 0;
     for (std::size_t i = 0; i < classes.size(); ++i) {
       if (i > 0 && i % kColumns == 0) {
         y += tallest + 16;
         tallest = 0;
       }
-      const double x = kMargin + static_cast<double>(i % kColumns) * column;
+      const double x = kSheetMargin + static_cast<double>(i % kColumns) * column;
       canvas.text(
           x, y + 12,
           text_lines(fmt::format("{} ({})", visible_text(classes[i]->label), classes[i]->inputs),
@@ -219,8 +222,8 @@ std::string dataset_svg(const DatasetReport& report, const std::string& method) 
   caption.task = report.task;
   caption.command = report.command;
   caption.notices = report.notices;
-  y += draw_caption(canvas, caption, kMargin, y, kWidth).height;
-  return canvas.card(kWidth + 2 * kMargin, y + kMargin - 12,
+  y += draw_caption(canvas, caption, kSheetMargin, y, kSheetWidth).height;
+  return canvas.card(kSheetWidth + 2 * kSheetMargin, y + kSheetMargin - 12,
                      fmt::format("{}, {}", report.data, report.model));
 }
 

@@ -18,7 +18,7 @@ namespace {
 using namespace report;
 
 constexpr Rgb kBand = {206, 211, 220};
-constexpr std::array<Rgb, 6> kSeries = {
+constexpr std::array<Rgb, 6> kSeriesInks = {
     {{11, 95, 165}, {192, 90, 0}, {109, 63, 158}, {58, 66, 82}, {0, 144, 176}, {160, 82, 122}}};
 
 // Characters of 2 x 4 dots (Unicode block "Braille Patterns"), each in one colour.
@@ -27,9 +27,9 @@ class BraillePlot {
   BraillePlot(int columns, int rows)
       : columns_(columns),
         rows_(rows),
-        dots_(columns * rows, 0),
-        colors_(columns * rows, -1),
-        band_(columns * rows, false) {}
+        dots_(static_cast<size_t>(columns) * rows, 0),
+        colors_(dots_.size(), -1),
+        band_(dots_.size(), false) {}
 
   int dot_columns() const { return 2 * columns_; }
   int dot_rows() const { return 4 * rows_; }
@@ -66,7 +66,8 @@ class BraillePlot {
         continue;
       }
       const Rgb background = band_[cell] ? kBand : Rgb{255, 255, 255};
-      out += ink(text, background, colors_[cell] < 0 ? background : kSeries[colors_[cell]], style);
+      out +=
+          ink(text, background, colors_[cell] < 0 ? background : kSeriesInks[colors_[cell]], style);
     }
     return out;
   }
@@ -164,7 +165,7 @@ std::string terminal_curve(const Explanation& explanation, const TerminalStyle& 
     std::vector<std::pair<const Attribution*, int>> drawn;
     for (const Attribution& row : explanation.attributions) {
       if (!row.faithfulness || row.faithfulness->deletion_curve.empty()) continue;
-      drawn.emplace_back(&row, series++ % static_cast<int>(kSeries.size()));
+      drawn.emplace_back(&row, series++ % static_cast<int>(kSeriesInks.size()));
     }
     const auto best = std::find_if(drawn.begin(), drawn.end(), [&](const auto& each) {
       return each.first->method == explanation.best_method;
@@ -203,7 +204,7 @@ std::string terminal_curve(const Explanation& explanation, const TerminalStyle& 
     const bool has_curve = !row.faithfulness->deletion_curve.empty();
     std::string mark = "  ";
     if (style.color && has_curve) {
-      mark = painted("  ", kSeries[series++ % static_cast<int>(kSeries.size())], style);
+      mark = painted("  ", kSeriesInks[series++ % static_cast<int>(kSeriesInks.size())], style);
     }
     out += fmt::format(
         "  {} {}  deletion area {:.3f}  insertion area {:.3f}{}\n", mark,

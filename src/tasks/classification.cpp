@@ -170,6 +170,7 @@ std::pair<double, double> best_mix(const torch::Tensor& deep, const torch::Tenso
 std::vector<double> balanced_weights(const std::vector<int64_t>& counts) {
   const auto total = static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0}));
   std::vector<double> weights;
+  weights.reserve(counts.size());
   for (const int64_t count : counts) {
     weights.push_back(total / (static_cast<double>(counts.size()) * static_cast<double>(count)));
   }

@@ -222,7 +222,7 @@ bool ConstraintAutomaton::fits(const Cell& cell, const Character& one, int32_t r
 
 // Whether a character that is in no word fits: for the words all of these are alike.
 bool ConstraintAutomaton::other_fits(int64_t cell, int32_t rhyme) {
-  auto& known = other_fits_[static_cast<size_t>(rhyme + 1)];
+  auto& known = other_fits_[static_cast<size_t>(int64_t{rhyme} + 1)];
   if (free()) cell = 0;
   if (known.empty()) known.assign(free() ? 1 : cells_.size(), -1);
   int8_t& answer = known[static_cast<size_t>(cell)];
@@ -243,7 +243,7 @@ bool ConstraintAutomaton::finishable(int64_t cell, int64_t matcher, uint32_t see
   const int64_t last = free() ? options_.longest : static_cast<int64_t>(cells_.size());
   if (seen == all_words() && (free() || cell == last)) return true;
   if (cell >= last) return false;
-  auto& known = finishable_[static_cast<size_t>(rhyme + 1)];
+  auto& known = finishable_[static_cast<size_t>(int64_t{rhyme} + 1)];
   const auto sets = static_cast<size_t>(all_words()) + 1;
   if (known.empty()) known.assign(static_cast<size_t>(last) * go_.size() * sets, -1);
   const size_t place =

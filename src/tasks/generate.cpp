@@ -21,7 +21,7 @@ using nlohmann::json;
 
 constexpr const char* kCorpusFile = "corpus.jsonl";
 
-const GenerateDataset& texts(const Dataset& data) {
+const GenerateDataset& generated(const Dataset& data) {
   return dynamic_cast<const GenerateDataset&>(data);
 }
 
@@ -88,7 +88,7 @@ std::shared_ptr<Dataset> GenerateTask::prepare(const json& config,
     // What was found in the training file holds for every later one.
     json& data = config_["data"];
     if (data["format"] == "auto") data["format"] = to_string(read.format);
-    if (data["text_column"] == "") data["text_column"] = read.text_column;
+    if (data.value("text_column", "").empty()) data["text_column"] = read.text_column;
     layouts += (layouts.empty() ? "" : "; ") + read.description;
     rows.insert(rows.end(), std::make_move_iterator(read.rows.begin()),
                 std::make_move_iterator(read.rows.end()));
@@ -121,7 +121,7 @@ void GenerateTask::before_training(const Dataset& train, const Dataset&) {
   if (options.epochs == 0) return;
   std::vector<std::vector<int64_t>> ids;
   for (int64_t row = 0; row < train.size(); ++row) {
-    ids.push_back(texts(train).example(row).text_ids.ids);
+    ids.push_back(generated(train).example(row).text_ids.ids);
   }
   const int64_t vocabulary = tokenizer_->vocab_size();
   const torch::Tensor vectors =
@@ -214,7 +214,7 @@ std::shared_ptr<Dataset> GenerateTask::from_inputs(const std::vector<std::string
 }
 
 Batch GenerateTask::collate(const Dataset& data, std::span<const int64_t> rows) const {
-  return layout_.collate(texts(data), rows, model_->is_training());
+  return layout_.collate(generated(data), rows, model_->is_training());
 }
 
 torch::Tensor GenerateTask::embed(const Batch& batch) {
@@ -288,7 +288,7 @@ std::vector<Prediction> GenerateTask::predict(const TaskOutput& output, int64_t 
 }
 
 std::vector<Unit> GenerateTask::units(const Dataset& data, int64_t row) const {
-  const GenerateExample& example = texts(data).example(row);
+  const GenerateExample& example = generated(data).example(row);
   std::vector<Unit> units;
   int64_t shift = 0;
   if (layout_.prompts) {
@@ -314,7 +314,7 @@ std::string GenerateTask::unit_kind() const {
 std::shared_ptr<Dataset> GenerateTask::without_units(const Dataset& data, int64_t row,
                                                      const std::vector<std::vector<bool>>& keep,
                                                      Removal) const {
-  const GenerateExample& example = texts(data).example(row);
+  const GenerateExample& example = generated(data).example(row);
   std::vector<GenerateExample> variants;
   for (const auto& kept : keep) {
     variants.push_back(example);
@@ -334,7 +334,7 @@ int64_t GenerateTask::token_of(const std::string& label) const {
 }
 
 Target GenerateTask::output_target(const Dataset& data, int64_t row, int64_t unit) const {
-  const GenerateExample& example = texts(data).example(row);
+  const GenerateExample& example = generated(data).example(row);
   std::vector<int64_t> ids = example.prompt_ids.ids;
   if (layout_.prompts) ids.push_back(kSeparatorId);
   ids.insert(ids.end(), example.text_ids.ids.begin(), example.text_ids.ids.end());

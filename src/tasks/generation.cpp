@@ -420,6 +420,7 @@ const KneserNey& GenerateTask::peer(int64_t order) const {
 
 double GenerateTask::peer_perplexity(const std::vector<std::string>& texts) const {
   std::vector<std::vector<int32_t>> tokens;
+  tokens.reserve(texts.size());
   for (const std::string& text : texts) tokens.push_back(tokens_of(text));
   return perplexity(peer(5), tokens);
 }

@@ -47,6 +47,7 @@ int64_t draw(std::span<const float> logits, const SearchOptions& options, Random
   order.resize(kept);
   const float largest = of(*std::min_element(order.begin(), order.end(), likelier));
   std::vector<double> mass;
+  mass.reserve(order.size());
   for (const int64_t index : order) {
     mass.push_back(std::exp((static_cast<double>(of(index)) - largest) / options.temperature));
   }

@@ -100,8 +100,8 @@ json TextClassTask::default_config() const { return text_class_defaults(); }
 void TextClassTask::settle_format(const ReadResult& read) {
   json& data = config_["data"];
   if (data["format"] == "auto") data["format"] = to_string(read.format);
-  if (data["text_column"] == "") data["text_column"] = read.text_column;
-  if (data["label_column"] == "") data["label_column"] = read.label_column;
+  if (data.value("text_column", "").empty()) data["text_column"] = read.text_column;
+  if (data.value("label_column", "").empty()) data["label_column"] = read.label_column;
 }
 
 std::vector<TextExample> TextClassTask::encode(const std::string& path,
@@ -195,6 +195,7 @@ std::shared_ptr<Dataset> TextClassTask::prepare(const json& config,
       read_sources(pretrained ? plain : std::vector<RowSource>(), "train.pretrain.texts");
 
   std::vector<std::string> all_texts;
+  all_texts.reserve(rows.size());
   for (const Row& row : rows) all_texts.push_back(row.text);
   for (const SourceRows& source : extra_rows) {
     for (const Row& row : source.rows) all_texts.push_back(row.text);
@@ -374,6 +375,7 @@ std::shared_ptr<Dataset> TextClassTask::read(const std::string& path, bool with_
 
 std::shared_ptr<Dataset> TextClassTask::from_inputs(const std::vector<std::string>& inputs) const {
   std::vector<TextExample> examples;
+  examples.reserve(inputs.size());
   for (const std::string& input : inputs) examples.push_back(encoder_.encode(input));
   return std::make_shared<TextDataset>(std::to_string(inputs.size()) + " typed inputs",
                                        std::move(examples));
@@ -398,7 +400,7 @@ TaskOutput TextClassTask::forward(const Batch& batch, const ForwardRequest& requ
 torch::Tensor TextClassTask::loss(const TaskOutput& output, const Batch& batch,
                                   const LossOptions& options) const {
   const auto weights = batch.inputs.find("row_weights");
-  const torch::Tensor loss =
+  torch::Tensor loss =
       classification_loss(output.scores, batch.targets, options,
                           weights == batch.inputs.end() ? torch::Tensor() : weights->second);
   const auto evidence = batch.inputs.find("evidence");

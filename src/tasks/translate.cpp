@@ -191,6 +191,7 @@ std::shared_ptr<Dataset> TranslateTask::read(const std::string& path, bool with_
 
 std::shared_ptr<Dataset> TranslateTask::from_inputs(const std::vector<std::string>& inputs) const {
   std::vector<ParallelExample> examples;
+  examples.reserve(inputs.size());
   for (const std::string& input : inputs) examples.push_back(encoder_.encode(input));
   return std::make_shared<ParallelDataset>(std::to_string(inputs.size()) + " typed inputs",
                                            std::move(examples));
@@ -284,9 +285,8 @@ torch::Tensor TranslateTask::loss(const TaskOutput& output, const Batch& batch,
   if (model_->is_training() && setting<bool>(config_, "model", "mixed_precision")) {
     hidden = hidden.to(torch::kBFloat16);
   }
-  const torch::Tensor loss =
-      linear_cross_entropy(hidden, model_->output_weight(), model_->output_bias(),
-                           batch.targets.flatten(), loss_options);
+  torch::Tensor loss = linear_cross_entropy(hidden, model_->output_weight(), model_->output_bias(),
+                                            batch.targets.flatten(), loss_options);
   const auto guide = batch.inputs.find("guide");
   const auto weight = setting<double>(config_, "model", "guided_alignment");
   if (!model_->is_training() || weight == 0 || guide == batch.inputs.end()) return loss;

@@ -56,9 +56,10 @@ std::map<std::string, Interval> bootstrap_intervals(const Metrics& metrics, int6
   }
   for (auto& [name, values] : draws) {
     std::sort(values.begin(), values.end());
-    const auto at = [&](double share) {
-      return values[static_cast<size_t>(
-          std::lround(share * static_cast<double>(values.size() - 1)))];
+    // clang cannot yet capture a structured binding, hence the name of its own.
+    const auto at = [&sorted = values](double share) {
+      return sorted[static_cast<size_t>(
+          std::lround(share * static_cast<double>(sorted.size() - 1)))];
     };
     intervals[name] = {at(0.025), at(0.975)};
   }
