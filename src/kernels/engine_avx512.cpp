@@ -4,8 +4,9 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#include "target.h"
+
+ATTEND_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 
 namespace attend::kernels::avx512 {
 namespace {
@@ -19,5 +20,5 @@ const Engine kEngine{forward,   backward, weights,          exp2_table,
 
 }  // namespace attend::kernels::avx512
 
-#pragma GCC pop_options
+ATTEND_END_TARGET
 #endif

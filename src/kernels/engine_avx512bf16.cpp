@@ -4,10 +4,11 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "target.h"
+
 #define ATTEND_BF16_PRODUCTS 1
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma")
+ATTEND_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma")
 
 namespace attend::kernels::avx512bf16 {
 namespace {
@@ -21,5 +22,5 @@ const Engine kEngine{forward,   backward,  weights,          exp2_table,
 
 }  // namespace attend::kernels::avx512bf16
 
-#pragma GCC pop_options
+ATTEND_END_TARGET
 #endif

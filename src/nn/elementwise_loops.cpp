@@ -6,6 +6,7 @@
 #include "attend/kernels/attention.h"
 #include "elementwise_dispatch.h"
 #include "kernels/dropout.h"
+#include "kernels/target.h"
 
 // Everything included so far is compiled for any processor; the loops come once per target.
 namespace attend::detail {
@@ -16,23 +17,21 @@ namespace {
 }  // namespace portable
 
 #if defined(__x86_64__)
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
+ATTEND_BEGIN_TARGET("avx2,fma")
 namespace avx2 {
 namespace {
 #include "elementwise_loops.h"
 }
 }  // namespace avx2
-#pragma GCC pop_options
+ATTEND_END_TARGET
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")
+ATTEND_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")
 namespace avx512 {
 namespace {
 #include "elementwise_loops.h"
 }
 }  // namespace avx512
-#pragma GCC pop_options
+ATTEND_END_TARGET
 #endif
 
 const Loops& active_loops() {

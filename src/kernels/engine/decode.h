@@ -91,31 +91,48 @@ inline int64_t layout(const DecodeCall& call, float* memory, DecodeMemory* parts
   return used;
 }
 
-// Where the keys or values of a chunk lie, and those behind them. After the last one its address is
-// repeated, so that a block can be read in full.
+// Some keys or values of one head.
+struct CacheRows {
+  const ConstTensor& tensor;
+  const Sequence& sequence;
+  int64_t kv_head;
+  KeyRange keys;
+};
+
+// Where the rows of a chunk lie. The last address is repeated up to a whole block, so that this can
+// be read in full; then come those that are read next, to be fetched meanwhile.
 struct RowAddresses {
-  const char* rows[kDecodeChunk + kFetchAhead + kLanes];
+  const char* rows[kDecodeChunk + kLanes + kFetchAhead];
   int64_t count = 0;
 };
 
-inline void locate_rows(const Attention& a, const Sequence& s, const ConstTensor& tensor,
-                        int64_t kv_head, KeyRange keys, int64_t end, RowAddresses& out) {
+inline int64_t add_addresses(const Attention& a, const CacheRows& which, const char** out) {
   const int64_t size = element_size(a);
-  const char* base = static_cast<const char*>(tensor.data);
-  out.count = keys.end - keys.begin;
-  end = at_most(end, keys.end + kFetchAhead + kLanes);
-  int64_t place = 0;
-  for (int64_t key = keys.begin; key < end;) {
-    const int64_t page_end = a.pages ? (key / a.page_size + 1) * a.page_size : end;
-    const char* row = base + key_row_offset(a, s, tensor.strides, kv_head, key) * size;
-    for (const int64_t stop = at_most(page_end, end); key < stop; ++key) {
-      out.rows[place++] = row;
-      row += tensor.strides.row * size;
+  const char* base = static_cast<const char*>(which.tensor.data);
+  int64_t count = 0;
+  for (int64_t key = which.keys.begin; key < which.keys.end;) {
+    const int64_t page_end = a.pages ? (key / a.page_size + 1) * a.page_size : which.keys.end;
+    const char* row =
+        base + key_row_offset(a, which.sequence, which.tensor.strides, which.kv_head, key) * size;
+    for (const int64_t stop = at_most(page_end, which.keys.end); key < stop; ++key) {
+      out[count++] = row;
+      row += which.tensor.strides.row * size;
     }
   }
-  for (const char* last = out.rows[place - 1]; place < out.count + kFetchAhead + kLanes;) {
-    out.rows[place++] = last;
-  }
+  return count;
+}
+
+inline void locate_rows(const Attention& a, const CacheRows& which, CacheRows next,
+                        RowAddresses& out) {
+  int64_t place = out.count = add_addresses(a, which, out.rows);
+  const int64_t block_end = rounded_up(place, kLanes), end = block_end + kFetchAhead;
+  const auto repeat_last = [&](int64_t stop) {
+    for (const char* last = out.rows[place - 1]; place < stop;) out.rows[place++] = last;
+  };
+  repeat_last(block_end);
+  next.keys.end = at_most(next.keys.end, next.keys.begin + kFetchAhead);
+  place += add_addresses(a, next, out.rows + place);
+  repeat_last(end);
 }
 
 // Copies rows whose numbers do not lie side by side, and points at the copies.
@@ -228,6 +245,23 @@ inline void multiply_weights(const DecodeCall& call, const RowAddresses& values,
   }
 }
 
+// Keys that some query of the sequence sees.
+inline KeyRange seen_keys(const Attention& a, const Sequence& s) {
+  RowTile tile;
+  make_tile(a, s, 0, 0, int(a.queries), tile);
+  return tile.any;
+}
+
+// The keys of the pair behind that of `s` and `kv_head`; none behind the last one.
+inline KeyRange keys_behind(const Attention& a, Sequence& s, int64_t& kv_head) {
+  if (++kv_head == a.kv_heads) {
+    kv_head = 0;
+    if (s.batch + 1 == a.batch) return {0, 0};
+    s = sequence_of(a, s.batch + 1);
+  }
+  return seen_keys(a, s);
+}
+
 // All keys of `range` for one group. `careful`: where values are not finite.
 template <class Rows>
 inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_head, KeyRange range,
@@ -235,11 +269,15 @@ inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_he
   const Attention& a = call.attention;
   const int64_t width = rounded_up(a.value_dim, kLanes);
   RowAddresses rows;
+  Sequence next_sequence = s;
+  int64_t next_head = kv_head;
+  const KeyRange keys_there = keys_behind(a, next_sequence, next_head);
   for (KeyRange keys{range.begin, range.begin};;) {
     keys = next_group_keys(call, s, state, keys.end, range.end);
     if (keys.begin >= keys.end) return;
     float* scores = memory.scores + (keys.begin - panel_start(keys.begin));
-    locate_rows(a, s, a.key, kv_head, keys, range.end, rows);
+    const CacheRows chunk_values{a.value, s, kv_head, keys};
+    locate_rows(a, {a.key, s, kv_head, keys}, chunk_values, rows);
     gather_rows(a, a.key.strides.dim, a.dim, memory.rows, rows);
     multiply_cache<Rows>(rows.rows, rows.count, memory.queries, call.rows, call.query_pitch, a.dim,
                          key_factor(a), scores);
@@ -248,7 +286,9 @@ inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_he
              memory.scores + i * a.queries * kPitch);
       state.softmax[i].started = true;
     }
-    locate_rows(a, s, a.value, kv_head, keys, range.end, rows);
+    const CacheRows next_pair{a.key, next_sequence, next_head, keys_there};
+    const CacheRows next_chunk{a.key, s, kv_head, {keys.end, range.end}};
+    locate_rows(a, chunk_values, keys.end < range.end ? next_chunk : next_pair, rows);
     gather_rows(a, a.value.strides.dim, a.value_dim, memory.rows, rows);
     if (careful) {
       add_cache_carefully(call, rows, scores, state.output);

@@ -164,8 +164,8 @@ ATTEND_INLINE void multiply_key_block(const char* const* keys, const float* quer
   }
 }
 
-// Scores of `rows` queries against `count` keys into out[rows][kPitch]. Behind the last address
-// there are kLanes + kFetchAhead more.
+// Scores of `rows` queries against `count` keys into out[rows][kPitch]. The addresses are
+// those of RowAddresses.
 template <class Rows>
 inline void multiply_cache(const char* const* keys, int64_t count, const float* queries,
                            int64_t rows, int64_t pitch, int64_t dim, float factor, float* out) {

@@ -5,13 +5,6 @@
 // began in an earlier stretch, and of the pair that it is at. A pair in several stretches is merged
 // in the order of its keys, so that the result depends on the number of threads alone.
 
-// Keys that some query of the sequence sees.
-inline KeyRange seen_keys(const Attention& a, const Sequence& s) {
-  RowTile tile;
-  make_tile(a, s, 0, 0, int(a.queries), tile);
-  return tile.any;
-}
-
 // The chunks of one pair; one where it has no keys, since zeros are written then.
 inline int64_t decode_chunks(const Attention& a, const Sequence& s) {
   const KeyRange keys = seen_keys(a, s);
