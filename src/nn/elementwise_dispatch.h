@@ -40,6 +40,8 @@ struct Loops {
   void (*gelu_bfloat16)(const BFloat16*, BFloat16*, int64_t);
   void (*gelu_gradient_float)(const float*, const float*, float*, int64_t);
   void (*gelu_gradient_bfloat16)(const BFloat16*, const BFloat16*, BFloat16*, int64_t);
+  void (*to_bfloat16)(const float*, BFloat16*, int64_t);
+  void (*to_float)(const BFloat16*, float*, int64_t);
   /// out[i] = silu(gate[i]) * in[i].
   void (*swiglu_float)(const float* gate, const float* in, float* out, int64_t);
   /// Log of the sum of e^in[i]; -inf where all are.

@@ -15,6 +15,11 @@ inline void store(float value, BFloat16* to) {
   to->bits = uint16_t(value != value ? nan : rounded);
 }
 
+template <typename In, typename Out>
+void convert(const In* in, Out* out, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) store(load(in[i]), out + i);
+}
+
 // out = residual + branch * factor where the mask keeps it.
 template <typename Residual, typename Branch, typename Out>
 void dropout_add(const Mask& mask, const Residual* residual, const Branch* branch, Out* out,
@@ -192,6 +197,8 @@ const Loops kLoops{dropout_add<float, float, float>,
                    gelu<BFloat16>,
                    gelu_gradient<float>,
                    gelu_gradient<BFloat16>,
+                   convert<float, BFloat16>,
+                   convert<BFloat16, float>,
                    swiglu,
                    log_sum_exp,
                    layer_norm<float, float>,

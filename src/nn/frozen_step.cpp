@@ -4,7 +4,6 @@
 // panels of outputs (products) or by sequences and heads (attention); a wait stands between passes
 // whose shares differ.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "attend/kernels/attention.h"
@@ -23,11 +22,6 @@ torch::Tensor floats(int64_t rows, int64_t columns) {
 
 const float* data(const torch::Tensor& tensor) {
   return tensor.defined() ? tensor.data_ptr<float>() : nullptr;
-}
-
-uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
 void rms_norm(float* row, int64_t size, const float* gain) {
@@ -224,8 +218,8 @@ void FrozenStep::write(const float* row, int64_t count, const torch::Tensor& cac
     std::copy_n(row, count, cache.data_ptr<float>() + offset);
     return;
   }
-  auto* to = reinterpret_cast<uint16_t*>(cache.data_ptr<at::BFloat16>()) + offset;
-  for (int64_t i = 0; i < count; ++i) to[i] = to_bf16(row[i]);
+  auto* to = reinterpret_cast<BFloat16*>(cache.data_ptr<at::BFloat16>()) + offset;
+  loops_.to_bfloat16(row, to, count);
 }
 
 void FrozenStep::self_attention(const Team& team, const Attention& part, Cached& cached) {
@@ -376,12 +370,9 @@ void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cac
   kernels::forward(a, {place(output), strides(output)});
   if (!rounded()) return;
   for (int64_t row = first_row; row < first_row + a.batch * queries; ++row) {
-    const auto* from = reinterpret_cast<const uint16_t*>(mixed_rounded_.data_ptr<at::BFloat16>()) +
-                       row * joined_ + head * dim_;
-    float* to = mixed_.data_ptr<float>() + row * joined_ + head * dim_;
-    for (int64_t i = 0; i < a.heads * dim_; ++i) {
-      to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i]) << 16);
-    }
+    const auto* from = reinterpret_cast<const BFloat16*>(mixed_rounded_.data_ptr<at::BFloat16>());
+    const int64_t first = row * joined_ + head * dim_;
+    loops_.to_float(from + first, mixed_.data_ptr<float>() + first, a.heads * dim_);
   }
 }
 

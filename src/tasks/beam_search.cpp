@@ -48,7 +48,8 @@ bool is_settled(const SearchOptions& options, const Beam& beam) {
 
 // The `count` largest logits of a row as log-probabilities, best first, ties by index; fewer where
 // the rest is forbidden. A heap of the best so far: nearly every logit fails its first comparison,
-// so that this costs one pass, where sorting would cost more than the model.
+// so that this costs one pass, a block in a few vector comparisons, where sorting would cost more
+// than the model.
 struct Ranked {
   float log_probability;
   int64_t token;
@@ -61,15 +62,21 @@ std::vector<Ranked> best_tokens(std::span<const float> logits, int64_t count) {
   };
   std::vector<Ranked> heap;  // the worst of the best on top
   float threshold = -std::numeric_limits<float>::infinity();
-  for (size_t token = 0; token < logits.size(); ++token) {
-    if (!(logits[token] > threshold)) continue;
-    if (static_cast<int64_t>(heap.size()) == count) {
-      std::pop_heap(heap.begin(), heap.end(), better);
-      heap.pop_back();
+  constexpr size_t kBlock = 64;
+  for (size_t block = 0; block < logits.size(); block += kBlock) {
+    const size_t end = std::min(block + kBlock, logits.size());
+    bool any = false;
+    for (size_t token = block; token < end; ++token) any |= logits[token] > threshold;
+    for (size_t token = block; any && token < end; ++token) {
+      if (!(logits[token] > threshold)) continue;
+      if (static_cast<int64_t>(heap.size()) == count) {
+        std::pop_heap(heap.begin(), heap.end(), better);
+        heap.pop_back();
+      }
+      heap.push_back({logits[token], static_cast<int64_t>(token)});
+      std::push_heap(heap.begin(), heap.end(), better);
+      if (static_cast<int64_t>(heap.size()) == count) threshold = heap.front().log_probability;
     }
-    heap.push_back({logits[token], static_cast<int64_t>(token)});
-    std::push_heap(heap.begin(), heap.end(), better);
-    if (static_cast<int64_t>(heap.size()) == count) threshold = heap.front().log_probability;
   }
   std::sort_heap(heap.begin(), heap.end(), better);
   const float total = log_sum_exp(logits);
