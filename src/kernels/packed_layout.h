@@ -50,6 +50,7 @@ struct RowPacking {
 struct MatrixProduct {
   const PackedMatrix& matrix;
   const void* packed_rows;
+  int64_t row_bytes;
   int64_t rows, begin, end;
   const ProductOutput& output;
 };

@@ -41,6 +41,28 @@ int64_t packed_bytes(WeightType type, int64_t outputs, int64_t inputs) {
   return (outputs + kPanelOutputs - 1) / kPanelOutputs * panel_bytes(type, inputs);
 }
 
+void pack_panels(const PackedMatrix& matrix, const float* weight, const float* bias, int64_t begin,
+                 int64_t end) {
+  assert(matrix.type == WeightType::kFloat32 && 0 <= begin && end <= matrix.panels());
+  for (int64_t panel = begin; panel < end; ++panel) {
+    auto* head = reinterpret_cast<float*>(panel_of(matrix, panel));
+    float* to = head + kPanelOutputs;
+    const int64_t first = panel * kPanelOutputs;
+    const int64_t real = std::min(kPanelOutputs, matrix.outputs - first);
+    if (real < kPanelOutputs) std::fill_n(head, kPanelOutputs * (1 + matrix.inputs), 0.0f);
+    for (int64_t lane = 0; lane < real; ++lane) head[lane] = bias ? bias[first + lane] : 0;
+    // Few inputs of all rows at a time: what is written stays in the first-level cache.
+    constexpr int64_t kInputs = 32;
+    for (int64_t input = 0; input < matrix.inputs; input += kInputs) {
+      const int64_t stop = std::min(input + kInputs, matrix.inputs);
+      for (int64_t lane = 0; lane < real; ++lane) {
+        const float* row = weight + (first + lane) * matrix.inputs;
+        for (int64_t i = input; i < stop; ++i) to[i * kPanelOutputs + lane] = row[i];
+      }
+    }
+  }
+}
+
 PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const float* weight,
                          const float* bias, void* memory) {
   PackedMatrix matrix{type, outputs, inputs, memory};
@@ -106,7 +128,14 @@ void pack_rows(WeightType type, const float* rows, int64_t count, int64_t inputs
 void multiply(const PackedMatrix& matrix, const void* packed_rows, int64_t rows, int64_t begin,
               int64_t end, const ProductOutput& output) {
   assert(0 <= begin && end <= matrix.panels());
-  active_engine().multiply({matrix, packed_rows, rows, begin, end, output});
+  active_engine().multiply({matrix, packed_rows, packed_row_bytes(matrix.type, matrix.inputs), rows,
+                            begin, end, output});
+}
+
+void multiply_floats(const PackedMatrix& matrix, const float* rows, int64_t stride, int64_t count,
+                     int64_t begin, int64_t end, const ProductOutput& output) {
+  assert(matrix.type == WeightType::kFloat32 && 0 <= begin && end <= matrix.panels());
+  active_engine().multiply({matrix, rows, stride * 4, count, begin, end, output});
 }
 
 }  // namespace attend::kernels

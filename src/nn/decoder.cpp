@@ -155,8 +155,7 @@ DecoderBlockImpl::Output DecoderBlockImpl::forward(const torch::Tensor& input, c
         is_training());
   }
   if (!feed_forward_.is_empty()) {
-    const torch::Tensor normed = detail::layer_norm(feed_forward_norm_, hidden, type);
-    hidden = detail::dropout_add(hidden, feed_forward_->forward(normed), dropout_, is_training());
+    hidden = feed_forward_->add_to(hidden, feed_forward_norm_, type, dropout_);
   }
   output.hidden = hidden;
   return output;

@@ -6,8 +6,8 @@
 #include "elementwise.h"
 
 #include "attend/nn/log_sum_exp.h"
+#include "attend/nn/parallel.h"
 
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>

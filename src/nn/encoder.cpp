@@ -93,6 +93,16 @@ torch::Tensor FeedForwardImpl::forward(const torch::Tensor& input) {
   return detail::project(down_, detail::gelu(detail::project(up_, input)));
 }
 
+torch::Tensor FeedForwardImpl::add_to(const torch::Tensor& hidden, torch::nn::LayerNorm norm,
+                                      torch::ScalarType type, double dropout) {
+  if (!is_training() && type == torch::kFloat && up_->weight.scalar_type() == type &&
+      detail::goes_by_row_blocks(hidden)) {
+    return detail::feed_forward_by_row_blocks(hidden, norm, up_, gate_, down_);
+  }
+  const torch::Tensor normed = detail::layer_norm(norm, hidden, type);
+  return detail::dropout_add(hidden, forward(normed), dropout, is_training());
+}
+
 EncoderBlockImpl::EncoderBlockImpl(const EncoderOptions& options) {
   attention_norm_ = register_module("attention_norm", detail::layer_normalisation(options.hidden));
   attention_ = register_module("attention", MultiHeadAttention(options.resolved_attention()));
@@ -113,8 +123,7 @@ AttentionOutput EncoderBlockImpl::forward(const torch::Tensor& input, const Atte
       attention_->forward(detail::layer_norm(attention_norm_, input, type), call);
   torch::Tensor hidden = detail::dropout_add(input, result.output, dropout_, is_training());
   if (!feed_forward_.is_empty()) {
-    const torch::Tensor normed = detail::layer_norm(feed_forward_norm_, hidden, type);
-    hidden = detail::dropout_add(hidden, feed_forward_->forward(normed), dropout_, is_training());
+    hidden = feed_forward_->add_to(hidden, feed_forward_norm_, type, dropout_);
   }
   result.output = hidden;
   return result;

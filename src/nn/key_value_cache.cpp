@@ -1,10 +1,10 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/nn/key_value_cache.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include "attend/nn/parallel.h"
 
 namespace attend {
 namespace {

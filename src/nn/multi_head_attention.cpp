@@ -53,22 +53,22 @@ MultiHeadAttentionImpl::MultiHeadAttentionImpl(const AttentionOptions& attention
   }
 }
 
-torch::Tensor MultiHeadAttentionImpl::project_key(const torch::Tensor& source) {
-  const torch::Tensor key =
-      split_heads(detail::project(key_, source), options_.resolved_kv_heads());
-  return key_norm_.is_empty() ? key : key_norm_->forward(key).to(source.scalar_type());
+torch::Tensor MultiHeadAttentionImpl::finish_key(const torch::Tensor& projected) {
+  const torch::Tensor key = split_heads(projected, options_.resolved_kv_heads());
+  return key_norm_.is_empty() ? key : key_norm_->forward(key).to(projected.scalar_type());
 }
 
 MultiHeadAttentionImpl::Projected MultiHeadAttentionImpl::project_self(const torch::Tensor& input,
                                                                        KeyValueCache* cache) {
   Projected projected;
   projected.offset = cache ? cache->length() : 0;
-  projected.query = split_heads(detail::project(query_, input), options_.heads);
+  const std::vector<torch::Tensor> parts = detail::project_all({query_, key_, value_}, input);
+  projected.query = split_heads(parts[0], options_.heads);
   if (!query_norm_.is_empty()) {
     projected.query = query_norm_->forward(projected.query).to(input.scalar_type());
   }
-  projected.key = project_key(input);
-  projected.value = split_heads(detail::project(value_, input), options_.resolved_kv_heads());
+  projected.key = finish_key(parts[1]);
+  projected.value = split_heads(parts[2], options_.resolved_kv_heads());
   if (options_.positions == PositionKind::kRotary) {
     const int64_t dim =
         options_.rotary_dim > 0 ? options_.rotary_dim : options_.resolved_head_dim();
@@ -100,7 +100,7 @@ MultiHeadAttentionImpl::Projected MultiHeadAttentionImpl::project_cross(const to
     projected.value = cache->value();
     return projected;
   }
-  projected.key = project_key(memory);
+  projected.key = finish_key(detail::project(key_, memory));
   projected.value = split_heads(detail::project(value_, memory), options_.resolved_kv_heads());
   if (cache) {
     std::tie(projected.key, projected.value) = cache->append(projected.key, projected.value);

@@ -81,6 +81,7 @@ std::string to_string(PoolingKind kind) { return detail::name_of(kind, kPoolingK
 void check_options(const PoolingOptions& options) {
   detail::require_at_least("hidden", options.hidden, 1);
   detail::require_at_least("pooling heads", options.heads, 1);
+  detail::require_at_least("pooling hops", options.hops, 1);
   if (options.kind == PoolingKind::kAttention && options.hidden % options.heads != 0) {
     throw usage_error("hidden " + std::to_string(options.hidden) +
                       " is not divisible by pooling heads " + std::to_string(options.heads) +
@@ -95,6 +96,9 @@ PoolingImpl::PoolingImpl(const PoolingOptions& pooling_options) : options_(pooli
   projection_ = register_module("projection", detail::projection(options_.hidden, options_.hidden));
   query_ =
       register_parameter("query", torch::randn({options_.heads, dim}) / std::sqrt(double(dim)));
+  if (options_.hops > 1) {
+    hop_ = register_module("hop", detail::projection(options_.hidden, options_.hidden));
+  }
 }
 
 PoolingOutput PoolingImpl::attention_pool(const torch::Tensor& hidden, const torch::Tensor& lengths,
@@ -104,24 +108,32 @@ PoolingOutput PoolingImpl::attention_pool(const torch::Tensor& hidden, const tor
   const auto split = [&](const torch::Tensor& joined) {
     return joined.reshape({batch, length, heads, dim}).transpose(1, 2);
   };
-  detail::AttentionOperands operands;
-  operands.query = query_.view({1, heads, 1, dim}).expand({batch, heads, 1, dim});
-  operands.key = split(torch::tanh(projection_->forward(hidden)));
-  operands.value = split(hidden);
-  operands.arguments.scale = 1;
-  operands.arguments.key_lengths = lengths;
-  operands.arguments.statistics.weights = true;
-  detail::apply_edits(edits, operands);
-  AttentionResult result =
-      attention(operands.query, operands.key, operands.value, operands.arguments);
+  const torch::Tensor keys = split(torch::tanh(projection_->forward(hidden)));
+  const torch::Tensor values = split(hidden);
+  const torch::Tensor query = query_.view({1, heads, 1, dim}).expand({batch, heads, 1, dim});
   PoolingOutput output;
-  output.weights = result.statistics.weights.squeeze(2);
-  if (output.weights.requires_grad()) {
-    // Through the weights that are handed out, so that the output can be differentiated by them.
-    result.output = torch::matmul(output.weights.unsqueeze(2), operands.value);
+  for (int64_t hop = 0; hop < options_.hops; ++hop) {
+    detail::AttentionOperands operands;
+    operands.query = query;
+    if (hop > 0) {
+      operands.query = query + hop_->forward(output.pooled).view({batch, heads, 1, dim});
+    }
+    operands.key = keys;
+    operands.value = values;
+    operands.arguments.scale = 1;
+    operands.arguments.key_lengths = lengths;
+    operands.arguments.statistics.weights = true;
+    detail::apply_edits(edits, operands);
+    AttentionResult result =
+        attention(operands.query, operands.key, operands.value, operands.arguments);
+    output.weights = result.statistics.weights.squeeze(2);
+    if (output.weights.requires_grad()) {
+      // Through the weights that are handed out, so that the output can be differentiated by them.
+      result.output = torch::matmul(output.weights.unsqueeze(2), operands.value);
+    }
+    if (operands.kept_heads.defined()) result.output = result.output * operands.kept_heads;
+    output.pooled = result.output.reshape({batch, options_.hidden});
   }
-  if (operands.kept_heads.defined()) result.output = result.output * operands.kept_heads;
-  output.pooled = result.output.reshape({batch, options_.hidden});
   output.readout = output.weights.mean(1);
   return output;
 }

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "row_blocks.h"
+
 namespace attend::detail {
 
 /// A linear layer as attention uses it: Xavier-uniform weight (Glorot and Bengio 2010), which keeps
@@ -21,13 +23,34 @@ inline torch::nn::LayerNorm layer_normalisation(int64_t size) {
   return torch::nn::LayerNorm(torch::nn::LayerNormOptions({size}));
 }
 
-/// The layer in the type of `input`: bfloat16 vectors make a bfloat16 product, whatever the type of
-/// the weights. One operator, where torch::nn::Linear takes a second pass for the bias.
+/// The layer in the type of `input`, the quickest way: bfloat16 vectors make a bfloat16 product,
+/// whatever the type of the weights. One operator, where torch::nn::Linear takes a second pass for
+/// the bias.
 inline torch::Tensor project(const torch::nn::Linear& layer, const torch::Tensor& input) {
+  if (goes_by_row_blocks(input) && input.scalar_type() == layer->weight.scalar_type()) {
+    return linear_by_row_blocks(input, {layer});
+  }
   const auto in_type = [&](const torch::Tensor& parameter) {
     return parameter.defined() ? parameter.to(input.scalar_type()) : parameter;
   };
   return torch::linear(input, in_type(layer->weight), in_type(layer->bias));
+}
+
+/// project() of each layer; in one product where that is the quickest way, as views of its outputs.
+inline std::vector<torch::Tensor> project_all(const std::vector<torch::nn::Linear>& layers,
+                                              const torch::Tensor& input) {
+  std::vector<torch::Tensor> parts;
+  if (goes_by_row_blocks(input) && input.scalar_type() == layers[0]->weight.scalar_type()) {
+    const torch::Tensor all = linear_by_row_blocks(input, layers);
+    int64_t begin = 0;
+    for (const torch::nn::Linear& layer : layers) {
+      parts.push_back(all.narrow(-1, begin, layer->weight.size(0)));
+      begin += layer->weight.size(0);
+    }
+    return parts;
+  }
+  for (const torch::nn::Linear& layer : layers) parts.push_back(project(layer, input));
+  return parts;
 }
 
 }  // namespace attend::detail

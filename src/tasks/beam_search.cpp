@@ -1,5 +1,4 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -7,6 +6,7 @@
 
 #include "attend/base/interrupt.h"
 #include "attend/nn/log_sum_exp.h"
+#include "attend/nn/parallel.h"
 #include "search_internal.h"
 
 namespace attend::internal {

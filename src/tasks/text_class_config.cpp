@@ -62,13 +62,16 @@ json text_class_defaults() {
             {"final_norm", true},    // layer normalisation behind the last layer
             {"activation", "gelu"},  // or "swiglu"
             {"positions", "sinusoidal"},
-            {"window", -1},     // keys to either side that a query sees; -1: all
-            {"stem_width", 0},  // odd; 0: no convolution before attention
+            {"window", -1},            // keys to either side that a query sees; -1: all
+            {"stem_width", 0},         // odd; 0: no convolution before attention
+            {"stem_depthwise", true},  // it convolves each dimension alone
             {"qk_norm", false},
             {"sink", false},
             {"output_gate", false},
             {"pooling", "attention"},
             {"pooling_heads", 1},
+            {"pooling_hops", 1},  // of attention pooling; the query of each but the first is moved
+                                  // by what was pooled
             {"embedding_dropout", 0.1},
             {"word_dropout", 0.0},
             {"attention_dropout", 0.0},
@@ -160,6 +163,7 @@ TextClassifierOptions classifier_options(const json& config) {
   // A [CLS] may come before the text.
   options.encoder.max_length = setting<int64_t>(config, "text", "max_length") + 1;
   options.encoder.stem_width = whole("stem_width");
+  options.encoder.stem_depthwise = flag("stem_depthwise");
   options.encoder.attention.window_left = whole("window");
   options.encoder.attention.window_right = whole("window");
   options.encoder.attention.qk_norm = flag("qk_norm");
@@ -168,6 +172,7 @@ TextClassifierOptions classifier_options(const json& config) {
   options.encoder.attention.dropout = number("attention_dropout");
   options.pooling.kind = parse_pooling_kind(text("pooling"));
   options.pooling.heads = whole("pooling_heads");
+  options.pooling.hops = whole("pooling_hops");
   const std::string wide = text("wide");
   if (wide != "fitted" && wide != "joint" && wide != "none") {
     throw usage_error("model.wide is \"" + wide +

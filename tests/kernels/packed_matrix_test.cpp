@@ -52,6 +52,24 @@ double bound(const Problem& p, double absolute_sum, double largest_input, double
   return sums;
 }
 
+// Rows as they are, and panels that are packed on their own: the same numbers, bit for bit.
+TEST(PackedMatrix, PlainRowsAndSeparatePanelsGiveTheSame) {
+  for (const auto& [outputs, inputs, rows] :
+       {std::tuple{1, 1, 1}, {33, 7, 2}, {64, 70, 13}, {100, 33, 70}}) {
+    Problem p{WeightType::kFloat32, outputs, inputs, rows};
+    const std::vector<float> expected = p.product(rows, 0, false);
+    const Memory memory = memory_of(packed_bytes(WeightType::kFloat32, outputs, inputs));
+    const PackedMatrix matrix{WeightType::kFloat32, outputs, inputs, memory.get()};
+    for (int64_t panel = matrix.panels() - 1; panel >= 0; --panel) {
+      pack_panels(matrix, p.weight.data(), p.bias.data(), panel, panel + 1);
+    }
+    std::vector<float> found(expected.size());
+    multiply_floats(matrix, p.input.data(), inputs, rows, 0, matrix.panels(),
+                    {found.data(), outputs + 3, false});
+    EXPECT_EQ(found, expected) << outputs << " x " << inputs << ", " << rows;
+  }
+}
+
 class PackedMatrixTest : public ::testing::TestWithParam<WeightType> {};
 
 TEST_P(PackedMatrixTest, EqualsTheDoubleReference) {

@@ -12,12 +12,15 @@ using testing::lengths_of;
 using testing::random;
 using testing::real;
 
-constexpr PoolingKind kKinds[] = {PoolingKind::kAttention, PoolingKind::kMean, PoolingKind::kCls,
-                                  PoolingKind::kMax};
+constexpr std::pair<PoolingKind, int64_t> kKindsAndHops[] = {{PoolingKind::kAttention, 1},
+                                                             {PoolingKind::kAttention, 2},
+                                                             {PoolingKind::kMean, 1},
+                                                             {PoolingKind::kCls, 1},
+                                                             {PoolingKind::kMax, 1}};
 
-Pooling make(PoolingKind kind, int64_t heads = 1) {
+Pooling make(PoolingKind kind, int64_t heads = 1, int64_t hops = 1) {
   torch::manual_seed(7);
-  Pooling pooling(PoolingOptions{.kind = kind, .hidden = 6, .heads = heads});
+  Pooling pooling(PoolingOptions{.kind = kind, .hidden = 6, .heads = heads, .hops = hops});
   testing::randomise(pooling);
   return pooling;
 }
@@ -50,6 +53,27 @@ TEST(Pooling, AttentionFollowsItsDefinition) {
   }
 }
 
+// A pooling of one hop whose query is the moved one gives what the next hop gives.
+TEST(Pooling, WhatAHopPooledMovesTheQueryOfTheNext) {
+  const torch::Tensor x = random({1, 5, 6});
+  for (const int64_t hops : {2, 3}) {
+    auto pooling = make(PoolingKind::kAttention, 2, hops);
+    const auto p = pooling->named_parameters();
+    auto single = make(PoolingKind::kAttention, 2);
+    torch::NoGradGuard no_grad;
+    for (auto& item : single->named_parameters()) item.value().copy_(p[item.key()]);
+    torch::Tensor pooled = single->forward(x).pooled;
+    for (int64_t hop = 1; hop < hops; ++hop) {
+      const torch::Tensor move = torch::matmul(pooled, p["hop.weight"].t()) + p["hop.bias"];
+      single->named_parameters()["query"].copy_(p["query"] + move.view({2, 3}));
+      pooled = single->forward(x).pooled;
+    }
+    const auto result = pooling->forward(x);
+    EXPECT_TRUE(close(result.pooled, pooled));
+    EXPECT_TRUE(close(result.readout, single->forward(x).readout));
+  }
+}
+
 TEST(Pooling, MeanClsAndMaxFollowTheirDefinitions) {
   const torch::Tensor x = random({2, 5, 6});
   const torch::Tensor lengths = lengths_of({5, 3});
@@ -74,8 +98,8 @@ TEST(Pooling, MeanClsAndMaxFollowTheirDefinitions) {
 }
 
 TEST(Pooling, RespectsLengths) {
-  for (const PoolingKind kind : kKinds) {
-    auto pooling = make(kind);
+  for (const auto& [kind, hops] : kKindsAndHops) {
+    auto pooling = make(kind, 1, hops);
     torch::Tensor x = random({3, 5, 6});
     const torch::Tensor lengths = lengths_of({5, 3, 0});
     const auto before = pooling->forward(x, lengths);
@@ -92,8 +116,8 @@ TEST(Pooling, RespectsLengths) {
 }
 
 TEST(Pooling, Gradients) {
-  for (const PoolingKind kind : kKinds) {
-    auto pooling = make(kind, 2);
+  for (const auto& [kind, hops] : kKindsAndHops) {
+    auto pooling = make(kind, 2, hops);
     const torch::Tensor x = random({3, 4, 6});
     std::vector<torch::Tensor> inputs = pooling->parameters();
     inputs.push_back(x);
@@ -108,6 +132,8 @@ TEST(Pooling, Gradients) {
 TEST(Pooling, BadOptionsSayWhatToDo) {
   expect_usage_error([] { Pooling pooling(PoolingOptions{.hidden = 6, .heads = 4}); },
                      {"hidden 6", "pooling heads 4"});
+  expect_usage_error([] { Pooling pooling(PoolingOptions{.hidden = 6, .hops = 0}); },
+                     {"pooling hops is 0"});
   expect_usage_error([] { parse_pooling_kind("sum"); }, {"sum", "attention, mean, cls, max"});
   EXPECT_EQ(to_string(PoolingKind::kCls), "cls");
 }

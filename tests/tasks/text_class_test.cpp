@@ -70,6 +70,29 @@ TEST_F(TextClass, ABatchEqualsItsExamplesOneByOne) {
   }
 }
 
+TEST_F(TextClass, HopsOfPoolingAndAMixingStemAreSettings) {
+  prepare({{"model", {{"hidden_size", 8}, {"heads", 2}, {"stem_width", 3}}}});
+  const auto plain = task_->model()->named_parameters();
+  EXPECT_EQ(plain.find("pooling.hop.weight"), nullptr);
+  EXPECT_EQ(plain["encoder.stem.convolution.weight"].size(1), 1);
+  task_ = make_task("text-class");
+  prepare({{"model",
+            {{"hidden_size", 8},
+             {"heads", 2},
+             {"stem_width", 3},
+             {"stem_depthwise", false},
+             {"pooling_hops", 2}}}});
+  const auto changed = task_->model()->named_parameters();
+  EXPECT_NE(changed.find("pooling.hop.weight"), nullptr);
+  EXPECT_EQ(changed["encoder.stem.convolution.weight"].size(1), 8);
+  const std::string message = error_of(
+      [&] {
+        prepare({{"model", {{"pooling_hops", 0}}}});
+      },
+      ExitCode::kUsage);
+  EXPECT_NE(message.find("pooling hops is 0"), std::string::npos) << message;
+}
+
 TEST_F(TextClass, RunFolderGivesTheSameScoresBack) {
   for (const json& settings : {json::object(), kWide}) {
     task_ = make_task("text-class");

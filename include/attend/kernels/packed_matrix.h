@@ -64,4 +64,13 @@ struct ProductOutput {
 void multiply(const PackedMatrix& matrix, const void* packed_rows, int64_t rows, int64_t begin,
               int64_t end, const ProductOutput& output);
 
+/// The same with a kFloat32 matrix and rows as they are, `stride` floats apart.
+void multiply_floats(const PackedMatrix& matrix, const float* rows, int64_t stride, int64_t count,
+                     int64_t begin, int64_t end, const ProductOutput& output);
+
+/// Packs panels [begin, end) of a kFloat32 matrix into its memory, where packed_bytes() of them
+/// all are: for threads that share the packing. Arguments as of pack_matrix().
+void pack_panels(const PackedMatrix& matrix, const float* weight, const float* bias, int64_t begin,
+                 int64_t end);
+
 }  // namespace attend::kernels

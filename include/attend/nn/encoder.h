@@ -90,6 +90,10 @@ class FeedForwardImpl : public torch::nn::Module {
 
   torch::Tensor forward(const torch::Tensor& input);
 
+  /// hidden + dropout(forward(norm(hidden))), the products in `type`.
+  torch::Tensor add_to(const torch::Tensor& hidden, torch::nn::LayerNorm norm,
+                       torch::ScalarType type, double dropout);
+
  private:
   Activation activation_;
   torch::nn::Linear up_{nullptr}, gate_{nullptr}, down_{nullptr};

@@ -65,7 +65,7 @@ class MultiHeadAttentionImpl : public torch::nn::Module {
   Projected project_self(const torch::Tensor& input, KeyValueCache* cache);
   Projected project_cross(const torch::Tensor& input, const torch::Tensor& memory,
                           KeyValueCache* cache);
-  torch::Tensor project_key(const torch::Tensor& source);
+  torch::Tensor finish_key(const torch::Tensor& projected);
 
   AttentionOptions options_;
   torch::nn::Linear query_{nullptr}, key_{nullptr}, value_{nullptr}, output_{nullptr};

@@ -31,6 +31,9 @@ struct PoolingOptions {
   /// Learned queries of attention pooling, >= 1, divides `hidden`: head h weighs its own
   /// hidden / heads dimensions.
   int64_t heads = 1;
+  /// Times attention pooling reads the text, >= 1: what one hop pooled moves the query of the next
+  /// (Sukhbaatar et al. 2015), so that weights may depend on what the whole text says.
+  int64_t hops = 1;
 };
 
 /// Throws Error (usage) that names the value, the rule and the fix.
@@ -46,9 +49,10 @@ struct PoolingOutput {
   torch::Tensor weights;
 };
 
-/// Pools [batch, length, hidden] over the length. Parameters (attention only): projection (Linear)
-/// and query [heads, hidden / heads]; weights = softmax over positions of
-/// query . tanh(projection(x)).
+/// Pools [batch, length, hidden] over the length. Parameters (attention only): projection (Linear),
+/// query [heads, hidden / heads] and, with two or more hops, hop (Linear); weights = softmax over
+/// positions of query . tanh(projection(x)), behind the first hop of
+/// (query + hop(pooled)) . tanh(projection(x)). What is handed out is of the last hop.
 class PoolingImpl : public torch::nn::Module {
  public:
   explicit PoolingImpl(const PoolingOptions& pooling_options);
@@ -67,7 +71,8 @@ class PoolingImpl : public torch::nn::Module {
 
   PoolingOptions options_;
   torch::nn::Linear projection_{nullptr};
-  torch::Tensor query_;  // [heads, hidden / heads]
+  torch::nn::Linear hop_{nullptr};  // two or more hops only
+  torch::Tensor query_;             // [heads, hidden / heads]
 };
 TORCH_MODULE(Pooling);
 

@@ -212,15 +212,14 @@ template <class Weights, int kRows>
 inline void multiply_tile(const MatrixProduct& p, int64_t panel, int64_t row) {
   const PackedMatrix& m = p.matrix;
   const auto* head = static_cast<const uint8_t*>(m.memory) + panel * panel_bytes(m.type, m.inputs);
-  const int64_t row_bytes = packed_row_bytes(m.type, m.inputs);
   const auto* bias = reinterpret_cast<const float*>(head);
   Vec sums[kRows][kPanelVectors];
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kPanelVectors; ++v) sums[r][v] = zero();
   }
   Weights::template sum<kRows>(head + panel_head_bytes(m.type),
-                               static_cast<const uint8_t*>(p.packed_rows) + row * row_bytes,
-                               row_bytes, m.inputs, sums);
+                               static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes,
+                               p.row_bytes, m.inputs, sums);
   const int64_t column = panel * kPanelOutputs;
   write_tile<Weights::kScaled>(sums, bias, p.output, row, column, m.outputs - column);
 }

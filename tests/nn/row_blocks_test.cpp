@@ -1,0 +1,114 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+#include "nn/row_blocks.h"
+
+#include <ATen/Parallel.h>
+
+#include "attend/kernels/attention.h"
+#include "attend/nn/encoder.h"
+#include "testing.h"
+
+namespace attend {
+namespace {
+
+using testing::close;
+
+torch::Tensor linear(const torch::Tensor& input, const torch::nn::Linear& layer) {
+  const auto in_double = [](const torch::Tensor& tensor) {
+    return tensor.defined() ? tensor.to(torch::kDouble) : tensor;
+  };
+  return torch::linear(in_double(input), in_double(layer->weight), in_double(layer->bias));
+}
+
+// Sizes that fill neither a panel of 32 outputs nor a block of rows.
+torch::nn::Linear layer(int64_t inputs, int64_t outputs, bool bias = true) {
+  return torch::nn::Linear(torch::nn::LinearOptions(inputs, outputs).bias(bias));
+}
+
+TEST(RowBlocks, AreTakenWhereTheyPayAndNeedNoGradient) {
+  const torch::Tensor many = torch::randn({8, 64, 24});
+  EXPECT_FALSE(detail::goes_by_row_blocks(many)) << "gradients are wanted";
+  const torch::NoGradGuard no_grad;
+  const bool wide = kernels::active_isa() >= kernels::Isa::kAvx512;
+  EXPECT_EQ(detail::goes_by_row_blocks(many), wide);
+  EXPECT_FALSE(detail::goes_by_row_blocks(many.narrow(0, 0, 7))) << "few rows";
+  EXPECT_FALSE(detail::goes_by_row_blocks(many.to(torch::kDouble)));
+  EXPECT_FALSE(detail::goes_by_row_blocks(many.to(torch::kBFloat16)));
+}
+
+TEST(RowBlocks, LayersSideBySideEqualEachAlone) {
+  torch::manual_seed(1);
+  const torch::NoGradGuard no_grad;
+  const std::vector<torch::nn::Linear> layers{layer(37, 45), layer(37, 32, false), layer(37, 1)};
+  const torch::Tensor input = torch::randn({3, 37, 211}).transpose(1, 2);  // not contiguous
+  const torch::Tensor all = detail::linear_by_row_blocks(input, layers);
+  int64_t begin = 0;
+  for (const torch::nn::Linear& one : layers) {
+    const int64_t outputs = one->weight.size(0);
+    EXPECT_TRUE(close(all.narrow(-1, begin, outputs), linear(input, one), 1e-5)) << outputs;
+    begin += outputs;
+  }
+  EXPECT_EQ(all.size(-1), begin);
+}
+
+TEST(RowBlocks, FeedForwardEqualsItsFormula) {
+  torch::manual_seed(2);
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor hidden = torch::randn({5, 131, 40});
+  torch::nn::LayerNorm norm(torch::nn::LayerNormOptions({40}));
+  norm->weight.uniform_(0.5, 1.5);
+  norm->bias.normal_();
+  const auto up = layer(40, 75), gate = layer(40, 75), down = layer(75, 40);
+  const torch::Tensor normed =
+      torch::layer_norm(hidden.to(torch::kDouble), {40}, norm->weight.to(torch::kDouble),
+                        norm->bias.to(torch::kDouble), norm->options.eps());
+  const torch::Tensor before = hidden.clone();
+  EXPECT_TRUE(close(detail::feed_forward_by_row_blocks(hidden, norm, up, nullptr, down),
+                    hidden + linear(torch::gelu(linear(normed, up)), down), 2e-5));
+  EXPECT_TRUE(close(detail::feed_forward_by_row_blocks(hidden, norm, up, gate, down),
+                    hidden + linear(torch::silu(linear(normed, gate)) * linear(normed, up), down),
+                    2e-5));
+  EXPECT_TRUE(hidden.equal(before));
+}
+
+TEST(RowBlocks, DoNotDependOnTheNumberOfThreads) {
+  torch::manual_seed(3);
+  const torch::NoGradGuard no_grad;
+  const auto wide = layer(48, 96);
+  const torch::Tensor input = torch::randn({777, 48});
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const torch::Tensor one = detail::linear_by_row_blocks(input, {wide});
+  at::set_num_threads(2);
+  const torch::Tensor two = detail::linear_by_row_blocks(input, {wide});
+  at::set_num_threads(threads);
+  EXPECT_TRUE(one.equal(two));
+}
+
+// The whole encoder without gradients, against the layers that gradients go through.
+TEST(RowBlocks, EncoderGivesTheSameWithAndWithoutGradients) {
+  for (const Activation activation : {Activation::kGelu, Activation::kSwiGlu}) {
+    for (const PositionKind positions : testing::kAllPositions) {
+      torch::manual_seed(4);
+      EncoderOptions options;
+      options.layers = 2;
+      options.hidden = 48;
+      options.heads = 3;
+      options.kv_heads = 1;
+      options.positions = positions;
+      options.activation = activation;
+      options.attention.qk_norm = true;
+      options.attention.output_gate = true;
+      Encoder encoder(options);
+      encoder->eval();
+      const torch::Tensor input = torch::randn({9, 70, 48});
+      const torch::Tensor lengths = testing::lengths_of({70, 1, 64, 65, 7, 70, 33, 0, 69});
+      const torch::Tensor expected = encoder->forward(input, lengths).hidden;
+      const torch::NoGradGuard no_grad;
+      EXPECT_TRUE(close(encoder->forward(input, lengths).hidden, expected, 2e-5))
+          << to_string(activation) << ", " << to_string(positions);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace attend
