@@ -1,6 +1,6 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
-// Methods that differentiate the target's logit: by the embeddings, or by attention weights.
+// Methods that differentiate the target's score: by the embeddings, or by attention weights.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -65,9 +65,9 @@ std::vector<Ranked> best_tokens(std::span<const float> logits, int64_t count) {
   constexpr size_t kBlock = 64;
   for (size_t block = 0; block < logits.size(); block += kBlock) {
     const size_t end = std::min(block + kBlock, logits.size());
-    bool any = false;
-    for (size_t token = block; token < end; ++token) any |= logits[token] > threshold;
-    for (size_t token = block; any && token < end; ++token) {
+    int any = 0;  // as wide as a logit, for the compiler to compare in vectors
+    for (size_t token = block; token < end; ++token) any |= int{logits[token] > threshold};
+    for (size_t token = block; any != 0 && token < end; ++token) {
       if (!(logits[token] > threshold)) continue;
       if (static_cast<int64_t>(heap.size()) == count) {
         std::pop_heap(heap.begin(), heap.end(), better);
