@@ -118,7 +118,7 @@ class Translator:
         return self.norm(x, "encoder.final_norm")
 
     def step(self, tokens, caches, memory, hidden_keys, position, beam):
-        """tokens [sentences * beam] -> log-probabilities [sentences * beam, vocabulary]"""
+        """tokens [sentences * beam] -> logits [sentences * beam, vocabulary]"""
         x = (self.embedding[tokens] * math.sqrt(self.hidden))[:, None]
         for layer in range(self.decoder_layers):
             block = f"decoder.block_{layer}."
@@ -137,7 +137,7 @@ class Translator:
             mixed = mixed.transpose(1, 2).reshape(-1, 1, self.hidden)
             x = x + self.linear(mixed, block + "cross_attention.output")
             x = self.feed_forward(x, block)
-        return F.log_softmax(F.linear(self.norm(x[:, 0], "decoder.final_norm"), self.embedding), -1)
+        return F.linear(self.norm(x[:, 0], "decoder.final_norm"), self.embedding)
 
     @torch.inference_mode()
     def translate(self, sentences, beam):
@@ -163,9 +163,9 @@ class Translator:
         ended, ended_scores = written.clone(), torch.full((count, beam), -math.inf)
         forbidden = torch.tensor([PAD, UNKNOWN, MASK, START])
         for position in range(longest):
-            steps = self.step(tokens, caches, memory, hidden_keys, position, beam)
-            steps[:, forbidden] = -math.inf
-            total = scores[:, :, None] + steps.view(-1, beam, vocabulary)
+            logits = self.step(tokens, caches, memory, hidden_keys, position, beam)
+            logits[:, forbidden] = -math.inf  # what may not be said has no probability either
+            total = scores[:, :, None] + F.log_softmax(logits, -1).view(-1, beam, vocabulary)
             values, places = total.flatten(1).topk(2 * beam)
             rows, chosen = places // vocabulary, places % vocabulary
             grown = written.gather(1, rows[:, :, None].expand(-1, -1, longest))
