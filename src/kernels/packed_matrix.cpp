@@ -66,6 +66,10 @@ void pack_panels(const PackedMatrix& matrix, const float* weight, const float* b
 PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const float* weight,
                          const float* bias, void* memory) {
   PackedMatrix matrix{type, outputs, inputs, memory};
+  if (type == WeightType::kFloat32) {
+    pack_panels(matrix, weight, bias, 0, matrix.panels());
+    return matrix;
+  }
   const int64_t padded = padded_inputs(type, inputs);
   for (int64_t output = 0; output < matrix.panels() * kPanelOutputs; ++output) {
     const int64_t lane = output % kPanelOutputs;
@@ -83,7 +87,6 @@ PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const
       const int64_t at = place(type, lane, input);
       switch (type) {
         case WeightType::kFloat32:
-          reinterpret_cast<float*>(weights)[at] = value;
           break;
         case WeightType::kBFloat16:
           reinterpret_cast<uint16_t*>(weights)[at] = to_bf16(value);

@@ -95,8 +95,7 @@ torch::Tensor FeedForwardImpl::forward(const torch::Tensor& input) {
 
 torch::Tensor FeedForwardImpl::add_to(const torch::Tensor& hidden, torch::nn::LayerNorm norm,
                                       torch::ScalarType type, double dropout) {
-  if (!is_training() && type == torch::kFloat && up_->weight.scalar_type() == type &&
-      detail::goes_by_row_blocks(hidden)) {
+  if (!is_training() && detail::goes_by_row_blocks(hidden, up_)) {
     return detail::feed_forward_by_row_blocks(hidden, norm, up_, gate_, down_);
   }
   const torch::Tensor normed = detail::layer_norm(norm, hidden, type);

@@ -81,7 +81,7 @@ std::string to_string(PoolingKind kind) { return detail::name_of(kind, kPoolingK
 void check_options(const PoolingOptions& options) {
   detail::require_at_least("hidden", options.hidden, 1);
   detail::require_at_least("pooling heads", options.heads, 1);
-  detail::require_at_least("pooling hops", options.hops, 1);
+  detail::require_at_least("pooling_hops", options.hops, 1);
   if (options.kind == PoolingKind::kAttention && options.hidden % options.heads != 0) {
     throw usage_error("hidden " + std::to_string(options.hidden) +
                       " is not divisible by pooling heads " + std::to_string(options.heads) +

@@ -27,7 +27,7 @@ inline torch::nn::LayerNorm layer_normalisation(int64_t size) {
 /// whatever the type of the weights. One operator, where torch::nn::Linear takes a second pass for
 /// the bias.
 inline torch::Tensor project(const torch::nn::Linear& layer, const torch::Tensor& input) {
-  if (goes_by_row_blocks(input) && input.scalar_type() == layer->weight.scalar_type()) {
+  if (goes_by_row_blocks(input, layer)) {
     return linear_by_row_blocks(input, {layer});
   }
   const auto in_type = [&](const torch::Tensor& parameter) {
@@ -40,7 +40,7 @@ inline torch::Tensor project(const torch::nn::Linear& layer, const torch::Tensor
 inline std::vector<torch::Tensor> project_all(const std::vector<torch::nn::Linear>& layers,
                                               const torch::Tensor& input) {
   std::vector<torch::Tensor> parts;
-  if (goes_by_row_blocks(input) && input.scalar_type() == layers[0]->weight.scalar_type()) {
+  if (goes_by_row_blocks(input, layers[0])) {
     const torch::Tensor all = linear_by_row_blocks(input, layers);
     int64_t begin = 0;
     for (const torch::nn::Linear& layer : layers) {

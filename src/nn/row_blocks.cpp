@@ -75,9 +75,10 @@ void for_row_blocks(int64_t rows, const Visit& visit) {
 
 }  // namespace
 
-bool goes_by_row_blocks(const torch::Tensor& input) {
+bool goes_by_row_blocks(const torch::Tensor& input, const torch::nn::Linear& layer) {
   return !torch::GradMode::is_enabled() && input.is_cpu() && input.scalar_type() == torch::kFloat &&
-         input.dim() > 0 && input.numel() >= kFewestRows * input.size(-1) &&
+         layer->weight.scalar_type() == torch::kFloat && input.dim() > 0 &&
+         input.numel() >= kFewestRows * input.size(-1) &&
          kernels::active_isa() >= kernels::Isa::kAvx512;
 }
 

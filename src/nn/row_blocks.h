@@ -10,9 +10,9 @@
 
 namespace attend::detail {
 
-/// Whether the passes below are the faster way for `input`, and possible: no gradients, float on a
-/// CPU with AVX-512, rows enough for packing to pay.
-bool goes_by_row_blocks(const torch::Tensor& input);
+/// Whether the passes below are the faster way for `input` and such a layer, and possible: no
+/// gradients, both float on a CPU with AVX-512, rows enough for packing to pay.
+bool goes_by_row_blocks(const torch::Tensor& input, const torch::nn::Linear& layer);
 
 /// The layers side by side: `input` [..., inputs] -> [..., sum of their outputs], contiguous.
 torch::Tensor linear_by_row_blocks(const torch::Tensor& input,

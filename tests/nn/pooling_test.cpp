@@ -133,7 +133,7 @@ TEST(Pooling, BadOptionsSayWhatToDo) {
   expect_usage_error([] { Pooling pooling(PoolingOptions{.hidden = 6, .heads = 4}); },
                      {"hidden 6", "pooling heads 4"});
   expect_usage_error([] { Pooling pooling(PoolingOptions{.hidden = 6, .hops = 0}); },
-                     {"pooling hops is 0"});
+                     {"pooling_hops is 0"});
   expect_usage_error([] { parse_pooling_kind("sum"); }, {"sum", "attention, mean, cls, max"});
   EXPECT_EQ(to_string(PoolingKind::kCls), "cls");
 }

@@ -26,13 +26,16 @@ torch::nn::Linear layer(int64_t inputs, int64_t outputs, bool bias = true) {
 
 TEST(RowBlocks, AreTakenWhereTheyPayAndNeedNoGradient) {
   const torch::Tensor many = torch::randn({8, 64, 24});
-  EXPECT_FALSE(detail::goes_by_row_blocks(many)) << "gradients are wanted";
+  torch::nn::Linear one = layer(24, 8);
+  EXPECT_FALSE(detail::goes_by_row_blocks(many, one)) << "gradients are wanted";
   const torch::NoGradGuard no_grad;
   const bool wide = kernels::active_isa() >= kernels::Isa::kAvx512;
-  EXPECT_EQ(detail::goes_by_row_blocks(many), wide);
-  EXPECT_FALSE(detail::goes_by_row_blocks(many.narrow(0, 0, 7))) << "few rows";
-  EXPECT_FALSE(detail::goes_by_row_blocks(many.to(torch::kDouble)));
-  EXPECT_FALSE(detail::goes_by_row_blocks(many.to(torch::kBFloat16)));
+  EXPECT_EQ(detail::goes_by_row_blocks(many, one), wide);
+  EXPECT_FALSE(detail::goes_by_row_blocks(many.narrow(0, 0, 7), one)) << "few rows";
+  EXPECT_FALSE(detail::goes_by_row_blocks(many.to(torch::kDouble), one));
+  EXPECT_FALSE(detail::goes_by_row_blocks(many.to(torch::kBFloat16), one));
+  one->to(torch::kBFloat16);
+  EXPECT_FALSE(detail::goes_by_row_blocks(many, one)) << "weights of another type";
 }
 
 TEST(RowBlocks, LayersSideBySideEqualEachAlone) {

@@ -90,7 +90,7 @@ TEST_F(TextClass, HopsOfPoolingAndAMixingStemAreSettings) {
         prepare({{"model", {{"pooling_hops", 0}}}});
       },
       ExitCode::kUsage);
-  EXPECT_NE(message.find("pooling hops is 0"), std::string::npos) << message;
+  EXPECT_NE(message.find("pooling_hops is 0"), std::string::npos) << message;
 }
 
 TEST_F(TextClass, RunFolderGivesTheSameScoresBack) {
