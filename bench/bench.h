@@ -49,8 +49,8 @@ class Printer {
   std::map<std::string, double> single_thread_ms_;
 };
 
-/// Measures what the options ask for, except for What::kEncoder and What::kGenerate, which need the
-/// modules. Returns how many cases differed from the double reference by more than their bound;
+/// Measures what the options ask for, except for What::kEncoder, kLinear and kGenerate, which need
+/// the modules. Returns how many cases differed from the double reference by more than their bound;
 /// those were not timed. Throws std::invalid_argument for a case that the kernels refuse.
 int run_kernel_cases(const Options& options, Printer& printer);
 

@@ -150,7 +150,7 @@ std::vector<Case> chosen_cases(const Options& options) {
   const auto types = options.types.empty() ? std::vector<ElementType>{kF32} : options.types;
   const auto causals = options.causal.empty() ? std::vector<bool>{false} : options.causal;
   for (const What what : wanted) {
-    if (what == What::kLimits || what == What::kEncoder || what == What::kGenerate) continue;
+    if (what == What::kLimits || needs_modules(what)) continue;
     std::vector<TraceKind> kinds{TraceKind::kNone};
     if (what == What::kTrace) kinds = trace_kinds();
     if (what == What::kMemory) kinds = {TraceKind::kPooled};

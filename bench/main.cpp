@@ -27,8 +27,9 @@ int main(int argc, char** argv) {
   try {
     const Options options = parse_flags(argc, argv);
     for (const What what : options.what) {
-      if (what == What::kEncoder || what == What::kGenerate) {
-        throw std::invalid_argument("encoder and generate need the full program: attend bench");
+      if (needs_modules(what)) {
+        throw std::invalid_argument(
+            "encoder, linear and generate need the full program: attend bench");
       }
     }
     Printer printer(options);

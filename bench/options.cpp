@@ -47,8 +47,10 @@ What parse_what(const std::string& text) {
   if (text == "memory") return What::kMemory;
   if (text == "encoder") return What::kEncoder;
   if (text == "generate") return What::kGenerate;
+  if (text == "linear") return What::kLinear;
   throw std::invalid_argument(
-      "\"" + text + "\" is none of fwd, bwd, decode, trace, encoder, generate, memory, limits");
+      "\"" + text +
+      "\" is none of fwd, bwd, decode, trace, encoder, linear, generate, memory, limits");
 }
 
 kernels::ElementType parse_type(const std::string& text) {
@@ -67,6 +69,13 @@ std::string parse_encoder_input(const std::string& text) {
   if (parts.size() != 2) throw std::invalid_argument("\"" + text + "\" is not BATCHxLENGTH");
   for (const auto& part : parts) parse_number<int64_t>(part, 1);
   return text;
+}
+
+Layer parse_layer(const std::string& text) {
+  const auto parts = split(text, 'x');
+  if (parts.size() != 3) throw std::invalid_argument("\"" + text + "\" is not ROWSxINPUTSxOUTPUTS");
+  return {parse_number<int64_t>(parts[0], 1), parse_number<int64_t>(parts[1], 1),
+          parse_number<int64_t>(parts[2], 1)};
 }
 
 std::string parse_precision_name(const std::string& text) {
@@ -112,8 +121,9 @@ std::string to_string(const Shape& shape) {
 const std::vector<Flag>& flags() {
   using Text = std::string;
   static const std::vector<Flag> table{
-      {"--what", "fwd,bwd,decode,trace,encoder,generate,memory,limits (default: the first four)",
-       true, [](Options& o, const Text& v) { o.what = parse_list<What>(v, parse_what); }},
+      {"--what",
+       "fwd,bwd,decode,trace,encoder,linear,generate,memory,limits (default: the first four)", true,
+       [](Options& o, const Text& v) { o.what = parse_list<What>(v, parse_what); }},
       {"--shapes", "BxHxNxD[xM[xHkv]],... (default: the cases of docs/performance.md)", true,
        [](Options& o, const Text& v) { o.shapes = parse_list<Shape>(v, parse_shape); }},
       {"--dtype", "f32,bf16", true,
@@ -142,6 +152,8 @@ const std::vector<Flag>& flags() {
        }},
       {"--dropout", "encoder: 0.1,0 (default)", true,
        [](Options& o, const Text& v) { o.dropouts = parse_list<double>(v, parse_dropout); }},
+      {"--layers", "linear: ROWSxINPUTSxOUTPUTS,... (default: those of the encoder)", true,
+       [](Options& o, const Text& v) { o.layers = parse_list<Layer>(v, parse_layer); }},
       {"--precision", "generate: f32,bf16,int8 (default)", true,
        [](Options& o, const Text& v) { o.precisions = parse_list<Text>(v, parse_precision_name); }},
       {"--batch", "generate: texts side by side (default 1,2,4,8,16,32,64)", true,

@@ -11,7 +11,22 @@
 
 namespace attend::bench {
 
-enum class What { kLimits, kForward, kBackward, kDecode, kTrace, kMemory, kEncoder, kGenerate };
+enum class What {
+  kLimits,
+  kForward,
+  kBackward,
+  kDecode,
+  kTrace,
+  kMemory,
+  kEncoder,
+  kGenerate,
+  kLinear
+};
+
+/// Whether it needs LibTorch, and so the full program.
+constexpr bool needs_modules(What what) {
+  return what == What::kEncoder || what == What::kGenerate || what == What::kLinear;
+}
 
 /// BxHxNxD[xM[xHkv]]: batch, query heads, queries, head dim, keys (N), key/value heads (H).
 struct Shape {
@@ -23,8 +38,15 @@ struct Shape {
   int64_t kv_heads = 1;
 };
 
+/// RxIxO: a linear layer and the rows it is given.
+struct Layer {
+  int64_t rows = 1;
+  int64_t inputs = 1;
+  int64_t outputs = 1;
+};
+
 struct Options {
-  std::vector<What> what;     ///< empty: all but memory, encoder and generate
+  std::vector<What> what;     ///< empty: all but memory and what needs the modules
   std::vector<Shape> shapes;  ///< empty: the default cases, those of the other filters
   std::vector<kernels::ElementType> types;
   std::vector<bool> causal;
@@ -41,7 +63,12 @@ struct Options {
   std::vector<std::string> encoder_inputs{"64x32", "8x512"};   ///< batch x length
   std::vector<double> dropouts{0.1, 0};                        ///< of the encoder's training
   std::vector<std::string> precisions{"f32", "bf16", "int8"};  ///< of generate
-  std::vector<int64_t> batches{1, 2, 4, 8, 16, 32, 64};        ///< texts side by side
+  std::vector<Layer> layers{{2048, 256, 256},
+                            {2048, 256, 1024},
+                            {2048, 1024, 256},
+                            {4096, 256, 1024},
+                            {4096, 1024, 256}};          ///< of linear: those of the encoder
+  std::vector<int64_t> batches{1, 2, 4, 8, 16, 32, 64};  ///< texts side by side
 };
 
 struct Flag {

@@ -9,27 +9,30 @@
 #include "attend/base/error.h"
 #include "bench/encoder.h"
 #include "bench/generate.h"
+#include "bench/linear.h"
 #include "verbs.h"
 
 namespace attend {
 namespace {
 
 void run_bench(const bench::Options& options) {
+  using bench::What;
   bench::Printer printer(options);
-  const auto asked = [&](bench::What what) {
-    return std::count(options.what.begin(), options.what.end(), what);
+  const auto asked = [&](What what) {
+    return std::count(options.what.begin(), options.what.end(), what) > 0;
   };
-  const auto encoder = asked(bench::What::kEncoder), generate = asked(bench::What::kGenerate);
-  const auto models = encoder + generate;
-  const bool models_alone = models == std::ptrdiff_t(options.what.size()) && models > 0;
+  const bool models_alone =
+      !options.what.empty() &&
+      std::all_of(options.what.begin(), options.what.end(), bench::needs_modules);
   int wrong = 0;
   try {
     if (!models_alone) wrong += bench::run_kernel_cases(options, printer);
   } catch (const std::invalid_argument& error) {
     throw usage_error(error.what());
   }
-  if (encoder > 0) wrong += bench::run_encoder_cases(options, printer);
-  if (generate > 0) wrong += bench::run_generate_cases(options, printer);
+  if (asked(What::kEncoder)) wrong += bench::run_encoder_cases(options, printer);
+  if (asked(What::kLinear)) wrong += bench::run_linear_cases(options, printer);
+  if (asked(What::kGenerate)) wrong += bench::run_generate_cases(options, printer);
   printer.finish();
   if (wrong > 0) {
     throw Error(ExitCode::kCheck, std::to_string(wrong) +

@@ -107,6 +107,11 @@ void weights(const Attention& attention, const WeightsRequest& request) {
   active_engine().weights(attention, request);
 }
 
+void multiply(const DenseProduct& product) {
+  assert(product.depth > 0);
+  if (product.rows > 0 && product.columns > 0) active_engine().multiply_dense(product);
+}
+
 bool dropout_keeps(const Attention& attention, int64_t batch_head, int64_t row, int64_t key) {
   const uint32_t row_key = dropout_row_key(attention.dropout_seed, batch_head, row);
   return dropout_bits(row_key, uint32_t(key)) >= dropout_threshold(attention.dropout);

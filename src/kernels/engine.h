@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "attend/kernels/attention.h"
+#include "attend/kernels/dense_product.h"
 #include "packed_layout.h"
 
 namespace attend::kernels {
@@ -22,6 +23,7 @@ struct Engine {
   double (*peak_bf16)(int64_t rounds);
   void (*pack_rows)(const RowPacking&);
   void (*multiply)(const MatrixProduct&);
+  void (*multiply_dense)(const DenseProduct&);
 };
 
 namespace portable {

@@ -15,8 +15,8 @@ namespace {
 #include "engine/engine.h"
 }  // namespace
 
-const Engine kEngine{forward,   backward, weights,          exp2_table,
-                     peak_fp32, nullptr,  pack_matrix_rows, multiply_matrix};
+const Engine kEngine{forward, backward,         weights,         exp2_table,    peak_fp32,
+                     nullptr, pack_matrix_rows, multiply_matrix, multiply_dense};
 
 }  // namespace attend::kernels::avx2
 

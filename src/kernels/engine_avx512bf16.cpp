@@ -17,8 +17,8 @@ namespace {
 #include "engine/engine.h"
 }  // namespace
 
-const Engine kEngine{forward,   backward,  weights,          exp2_table,
-                     peak_fp32, peak_bf16, pack_matrix_rows, multiply_matrix};
+const Engine kEngine{forward,   backward,         weights,         exp2_table,    peak_fp32,
+                     peak_bf16, pack_matrix_rows, multiply_matrix, multiply_dense};
 
 }  // namespace attend::kernels::avx512bf16
 

@@ -8,7 +8,7 @@ namespace {
 #include "engine/engine.h"
 }  // namespace
 
-const Engine kEngine{forward,   backward, weights,          exp2_table,
-                     peak_fp32, nullptr,  pack_matrix_rows, multiply_matrix};
+const Engine kEngine{forward, backward,         weights,         exp2_table,    peak_fp32,
+                     nullptr, pack_matrix_rows, multiply_matrix, multiply_dense};
 
 }  // namespace attend::kernels::portable

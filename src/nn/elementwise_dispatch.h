@@ -28,6 +28,14 @@ struct NormRows {
   const float* inverse = nullptr;
 };
 
+/// AdamWStep, as the loop takes it.
+struct AdamWNumbers {
+  float gradient_factor, shrink;
+  float keep1, take1, keep2, take2;  // of the moments: beta, 1 - beta
+  float root_factor;                 // 1 / sqrt(correction2)
+  float epsilon, rate, average_share;
+};
+
 /// elementwise_loops.h for one instruction set.
 struct Loops {
   void (*dropout_add_float)(const Mask&, const float*, const float*, float*, int64_t);
@@ -42,6 +50,12 @@ struct Loops {
   void (*gelu_gradient_bfloat16)(const BFloat16*, const BFloat16*, BFloat16*, int64_t);
   void (*to_bfloat16)(const float*, BFloat16*, int64_t);
   void (*to_float)(const BFloat16*, float*, int64_t);
+  /// `average` may be null.
+  void (*adamw)(const AdamWNumbers&, const float* gradient, float* parameter, float* first,
+                float* second, float* average, int64_t);
+  /// Adds `rows` rows of `columns` to `sums`.
+  void (*add_rows_float)(const float*, float* sums, int64_t rows, int64_t columns);
+  void (*add_rows_bfloat16)(const BFloat16*, float* sums, int64_t rows, int64_t columns);
   /// out[i] = silu(gate[i]) * in[i].
   void (*swiglu_float)(const float* gate, const float* in, float* out, int64_t);
   /// Log of the sum of e^in[i]; -inf where all are.

@@ -20,6 +20,26 @@ void convert(const In* in, Out* out, int64_t count) {
   for (int64_t i = 0; i < count; ++i) store(load(in[i]), out + i);
 }
 
+inline void adamw(const AdamWNumbers& n, const float* gradient, float* parameter, float* first,
+                  float* second, float* average, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float g = gradient[i] * n.gradient_factor;
+    first[i] = first[i] * n.keep1 + g * n.take1;
+    second[i] = second[i] * n.keep2 + g * g * n.take2;
+    const float root = std::sqrt(second[i]) * n.root_factor + n.epsilon;
+    parameter[i] = parameter[i] * n.shrink - n.rate * first[i] / root;
+  }
+  if (average == nullptr) return;
+  for (int64_t i = 0; i < count; ++i) average[i] += n.average_share * (parameter[i] - average[i]);
+}
+
+template <typename In>
+void add_rows(const In* in, float* sums, int64_t rows, int64_t columns) {
+  for (int64_t row = 0; row < rows; ++row, in += columns) {
+    for (int64_t i = 0; i < columns; ++i) sums[i] += load(in[i]);
+  }
+}
+
 // out = residual + branch * factor where the mask keeps it.
 template <typename Residual, typename Branch, typename Out>
 void dropout_add(const Mask& mask, const Residual* residual, const Branch* branch, Out* out,
@@ -199,6 +219,9 @@ const Loops kLoops{dropout_add<float, float, float>,
                    gelu_gradient<BFloat16>,
                    convert<float, BFloat16>,
                    convert<BFloat16, float>,
+                   adamw,
+                   add_rows<float>,
+                   add_rows<BFloat16>,
                    swiglu,
                    log_sum_exp,
                    layer_norm<float, float>,

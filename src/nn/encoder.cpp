@@ -9,6 +9,7 @@
 #include "elementwise.h"
 #include "option_checks.h"
 #include "projection.h"
+#include "row_blocks.h"
 
 namespace attend {
 namespace {

@@ -62,13 +62,12 @@ MultiHeadAttentionImpl::Projected MultiHeadAttentionImpl::project_self(const tor
                                                                        KeyValueCache* cache) {
   Projected projected;
   projected.offset = cache ? cache->length() : 0;
-  const std::vector<torch::Tensor> parts = detail::project_all({query_, key_, value_}, input);
-  projected.query = split_heads(parts[0], options_.heads);
+  projected.query = split_heads(detail::project(query_, input), options_.heads);
   if (!query_norm_.is_empty()) {
     projected.query = query_norm_->forward(projected.query).to(input.scalar_type());
   }
-  projected.key = finish_key(parts[1]);
-  projected.value = split_heads(parts[2], options_.resolved_kv_heads());
+  projected.key = finish_key(detail::project(key_, input));
+  projected.value = split_heads(detail::project(value_, input), options_.resolved_kv_heads());
   if (options_.positions == PositionKind::kRotary) {
     const int64_t dim =
         options_.rotary_dim > 0 ? options_.rotary_dim : options_.resolved_head_dim();

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "row_blocks.h"
+#include "linear.h"
 
 namespace attend::detail {
 
@@ -27,30 +27,11 @@ inline torch::nn::LayerNorm layer_normalisation(int64_t size) {
 /// whatever the type of the weights. One operator, where torch::nn::Linear takes a second pass for
 /// the bias.
 inline torch::Tensor project(const torch::nn::Linear& layer, const torch::Tensor& input) {
-  if (goes_by_row_blocks(input, layer)) {
-    return linear_by_row_blocks(input, {layer});
-  }
+  if (takes_dense_products(input, layer->weight)) return linear(input, layer->weight, layer->bias);
   const auto in_type = [&](const torch::Tensor& parameter) {
     return parameter.defined() ? parameter.to(input.scalar_type()) : parameter;
   };
   return torch::linear(input, in_type(layer->weight), in_type(layer->bias));
-}
-
-/// project() of each layer; in one product where that is the quickest way, as views of its outputs.
-inline std::vector<torch::Tensor> project_all(const std::vector<torch::nn::Linear>& layers,
-                                              const torch::Tensor& input) {
-  std::vector<torch::Tensor> parts;
-  if (goes_by_row_blocks(input, layers[0])) {
-    const torch::Tensor all = linear_by_row_blocks(input, layers);
-    int64_t begin = 0;
-    for (const torch::nn::Linear& layer : layers) {
-      parts.push_back(all.narrow(-1, begin, layer->weight.size(0)));
-      begin += layer->weight.size(0);
-    }
-    return parts;
-  }
-  for (const torch::nn::Linear& layer : layers) parts.push_back(project(layer, input));
-  return parts;
 }
 
 }  // namespace attend::detail

@@ -2,6 +2,7 @@
 #include "row_blocks.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "attend/kernels/attention.h"
 #include "attend/kernels/packed_matrix.h"
@@ -17,48 +18,32 @@ constexpr int64_t kFewestRows = 512;
 // With 1024 inner numbers a block and its passes take 400 KB.
 constexpr int64_t kBlockRows = 64;
 
-using Layers = std::vector<torch::nn::Linear>;
-
-// The layers' weights, one panel behind the other.
+// The layer's weights, packed for one call.
 class CallWeights {
  public:
-  explicit CallWeights(const Layers& layers) {
-    const auto type = kernels::WeightType::kFloat32;
-    int64_t bytes = 0;
-    for (const torch::nn::Linear& layer : layers) {
-      bytes += kernels::packed_bytes(type, layer->weight.size(0), layer->weight.size(1));
-    }
-    memory_ = torch::empty({bytes}, torch::kByte);
-    auto* at = memory_.data_ptr<uint8_t>();
-    for (const torch::nn::Linear& layer : layers) {
-      const torch::Tensor weight = layer->weight.contiguous();
-      const torch::Tensor bias = layer->bias.defined() ? layer->bias.contiguous() : layer->bias;
-      matrices_.push_back({type, weight.size(0), weight.size(1), at});
-      const kernels::PackedMatrix& matrix = matrices_.back();
-      at::parallel_for(0, matrix.panels(), 2, [&](int64_t begin, int64_t end) {
-        kernels::pack_panels(matrix, weight.data_ptr<float>(),
-                             bias.defined() ? bias.data_ptr<float>() : nullptr, begin, end);
-      });
-      at += kernels::packed_bytes(type, matrix.outputs, matrix.inputs);
-      outputs_ += matrix.outputs;
-    }
+  explicit CallWeights(const torch::nn::Linear& layer) {
+    const torch::Tensor weight = layer->weight.contiguous();
+    const torch::Tensor bias = layer->bias.defined() ? layer->bias.contiguous() : layer->bias;
+    matrix_ = {kernels::WeightType::kFloat32, weight.size(0), weight.size(1), nullptr};
+    memory_ = torch::empty({kernels::packed_bytes(matrix_.type, matrix_.outputs, matrix_.inputs)},
+                           torch::kByte);
+    matrix_.memory = memory_.data_ptr<uint8_t>();
+    at::parallel_for(0, matrix_.panels(), 2, [&](int64_t begin, int64_t end) {
+      kernels::pack_panels(matrix_, weight.data_ptr<float>(),
+                           bias.defined() ? bias.data_ptr<float>() : nullptr, begin, end);
+    });
   }
 
-  // Rows times all layers, the outputs of one beside those of the one before.
   void multiply(const float* rows, int64_t count, float* out, bool add) const {
-    for (const kernels::PackedMatrix& matrix : matrices_) {
-      kernels::multiply_floats(matrix, rows, matrix.inputs, count, 0, matrix.panels(),
-                               {out, outputs_, add});
-      out += matrix.outputs;
-    }
+    kernels::multiply_floats(matrix_, rows, matrix_.inputs, count, 0, matrix_.panels(),
+                             {out, matrix_.outputs, add});
   }
 
-  int64_t outputs() const { return outputs_; }
+  int64_t outputs() const { return matrix_.outputs; }
 
  private:
   torch::Tensor memory_;
-  std::vector<kernels::PackedMatrix> matrices_;
-  int64_t outputs_ = 0;
+  kernels::PackedMatrix matrix_;
 };
 
 // Calls visit(first row, rows) for blocks of about equal size, from all threads.
@@ -82,28 +67,14 @@ bool goes_by_row_blocks(const torch::Tensor& input, const torch::nn::Linear& lay
          kernels::active_isa() >= kernels::Isa::kAvx512;
 }
 
-torch::Tensor linear_by_row_blocks(const torch::Tensor& input, const Layers& layers) {
-  const torch::Tensor rows = input.contiguous();
-  const CallWeights weights(layers);
-  std::vector<int64_t> shape = input.sizes().vec();
-  shape.back() = weights.outputs();
-  torch::Tensor output = torch::empty(shape, input.options());
-  const float* from = rows.data_ptr<float>();
-  float* to = output.data_ptr<float>();
-  const int64_t inputs = input.size(-1);
-  for_row_blocks(rows.numel() / inputs, [&](int64_t first, int64_t count) {
-    weights.multiply(from + first * inputs, count, to + first * weights.outputs(), false);
-  });
-  return output;
-}
-
 torch::Tensor feed_forward_by_row_blocks(const torch::Tensor& hidden, torch::nn::LayerNorm norm,
                                          torch::nn::Linear up, torch::nn::Linear gate,
                                          torch::nn::Linear down) {
   const Loops& loops = active_loops();
   torch::Tensor output = hidden.clone(torch::MemoryFormat::Contiguous);
-  const CallWeights up_weights({up}), down_weights({down});
-  const CallWeights gate_weights(gate.is_empty() ? Layers() : Layers{gate});
+  const CallWeights up_weights(up), down_weights(down);
+  std::optional<CallWeights> gate_weights;
+  if (!gate.is_empty()) gate_weights.emplace(gate);
   const torch::Tensor gain = norm->weight.contiguous(), shift = norm->bias.contiguous();
   const int64_t size = hidden.size(-1), inner = up_weights.outputs();
   float* stream = output.data_ptr<float>();
@@ -123,7 +94,7 @@ torch::Tensor feed_forward_by_row_blocks(const torch::Tensor& hidden, torch::nn:
     if (gate.is_empty()) {
       loops.gelu_float(middle.data(), middle.data(), count * inner);
     } else {
-      gate_weights.multiply(normed.data(), count, gated.data(), false);
+      gate_weights->multiply(normed.data(), count, gated.data(), false);
       loops.swiglu_float(gated.data(), middle.data(), middle.data(), count * inner);
     }
     down_weights.multiply(middle.data(), count, rows, true);

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "attend/nn/adamw.h"
+
 namespace attend {
 
 double learning_rate_at(const TrainOptions& options, int64_t step, int64_t total) {
@@ -49,27 +51,23 @@ double Optimizer::step(double learning_rate) {
   if (norms.empty()) return 0.0;
   const double norm = torch::stack(norms).norm().item<double>();
   if (!std::isfinite(norm)) return norm;
-  const double scale = options_.clip > 0 && norm > options_.clip ? options_.clip / norm : 1.0;
 
   const int64_t count = steps_.item<int64_t>() + 1;
   steps_.fill_(count);
-  const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(count));
-  const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(count));
   const double decay = std::min(
       options_.ema, (1.0 + static_cast<double>(count)) / (10.0 + static_cast<double>(count)));
-  constexpr double kEpsilon = 1e-8;
+  AdamWStep step;
+  step.learning_rate = learning_rate;
+  step.beta1 = options_.beta1;
+  step.beta2 = options_.beta2;
+  step.correction1 = 1 - std::pow(options_.beta1, static_cast<double>(count));
+  step.correction2 = 1 - std::pow(options_.beta2, static_cast<double>(count));
+  step.gradient_factor = options_.clip > 0 && norm > options_.clip ? options_.clip / norm : 1.0;
+  step.average_share = 1 - decay;
   for (Slot& slot : slots_) {
-    torch::Tensor gradient = slot.parameter.grad();
-    if (gradient.defined()) {
-      if (scale != 1.0) gradient.mul_(scale);
-      if (slot.weight_decay > 0) slot.parameter.mul_(1 - learning_rate * slot.weight_decay);
-      slot.first_moment.mul_(options_.beta1).add_(gradient, 1 - options_.beta1);
-      slot.second_moment.mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);
-      const torch::Tensor denominator =
-          (slot.second_moment.sqrt() / std::sqrt(correction2)).add_(kEpsilon);
-      slot.parameter.addcdiv_(slot.first_moment, denominator, -learning_rate / correction1);
-    }
-    if (slot.average.defined()) slot.average.lerp_(slot.parameter, 1 - decay);
+    step.weight_decay = slot.weight_decay;
+    adamw(slot.parameter, slot.parameter.grad(), slot.first_moment, slot.second_moment,
+          slot.average, step);
   }
   return norm;
 }

@@ -38,21 +38,6 @@ TEST(RowBlocks, AreTakenWhereTheyPayAndNeedNoGradient) {
   EXPECT_FALSE(detail::goes_by_row_blocks(many, one)) << "weights of another type";
 }
 
-TEST(RowBlocks, LayersSideBySideEqualEachAlone) {
-  torch::manual_seed(1);
-  const torch::NoGradGuard no_grad;
-  const std::vector<torch::nn::Linear> layers{layer(37, 45), layer(37, 32, false), layer(37, 1)};
-  const torch::Tensor input = torch::randn({3, 37, 211}).transpose(1, 2);  // not contiguous
-  const torch::Tensor all = detail::linear_by_row_blocks(input, layers);
-  int64_t begin = 0;
-  for (const torch::nn::Linear& one : layers) {
-    const int64_t outputs = one->weight.size(0);
-    EXPECT_TRUE(close(all.narrow(-1, begin, outputs), linear(input, one), 1e-5)) << outputs;
-    begin += outputs;
-  }
-  EXPECT_EQ(all.size(-1), begin);
-}
-
 TEST(RowBlocks, FeedForwardEqualsItsFormula) {
   torch::manual_seed(2);
   const torch::NoGradGuard no_grad;
@@ -76,13 +61,14 @@ TEST(RowBlocks, FeedForwardEqualsItsFormula) {
 TEST(RowBlocks, DoNotDependOnTheNumberOfThreads) {
   torch::manual_seed(3);
   const torch::NoGradGuard no_grad;
-  const auto wide = layer(48, 96);
+  const auto up = layer(48, 96), down = layer(96, 48);
+  const torch::nn::LayerNorm norm(torch::nn::LayerNormOptions({48}));
   const torch::Tensor input = torch::randn({777, 48});
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  const torch::Tensor one = detail::linear_by_row_blocks(input, {wide});
+  const torch::Tensor one = detail::feed_forward_by_row_blocks(input, norm, up, nullptr, down);
   at::set_num_threads(2);
-  const torch::Tensor two = detail::linear_by_row_blocks(input, {wide});
+  const torch::Tensor two = detail::feed_forward_by_row_blocks(input, norm, up, nullptr, down);
   at::set_num_threads(threads);
   EXPECT_TRUE(one.equal(two));
 }

@@ -226,6 +226,39 @@ TEST(Optimizer, FollowsAdamW) {
   }
 }
 
+// The pass over floats, on more elements than a thread takes and not a multiple of a vector,
+// against the operators that take double precision; a parameter without a gradient in between.
+TEST(Optimizer, OnePassOverFloatsEqualsTheOperators) {
+  TrainOptions options;
+  options.weight_decay = 0.1;
+  options.clip = 0.5;
+  options.ema = 0.9;
+  torch::manual_seed(0);
+  const torch::Tensor start = torch::randn({7, 5003}, torch::kFloat64);
+  OneParameter exact({0.0}), rounded({0.0});
+  exact.value.set_data(start.clone());
+  rounded.value.set_data(start.to(torch::kFloat));
+  Optimizer of_exact(exact, options), of_rounded(rounded, options);
+  for (int step = 0; step < 6; ++step) {
+    of_exact.zero_gradients();
+    of_rounded.zero_gradients();
+    const torch::Tensor slope = torch::randn_like(start);
+    (exact.value.sin() * slope).sum().backward();
+    (rounded.value.sin() * slope.to(torch::kFloat)).sum().backward();
+    of_exact.step(0.01);
+    of_rounded.step(0.01);
+  }
+  const auto differ = [](const torch::Tensor& a, const torch::Tensor& b) {
+    return (a.to(torch::kFloat64) - b).abs().max().item<double>();
+  };
+  EXPECT_LT(differ(rounded.value, exact.value), 1e-5);
+  EXPECT_GT(differ(rounded.value, start), 1e-2);
+  const TensorMap found = of_rounded.state();
+  for (const auto& [name, tensor] : of_exact.state()) {
+    EXPECT_LT(differ(found.at(name), tensor), 1e-5) << name;
+  }
+}
+
 TEST(Optimizer, ClipsTheNormOfAllGradients) {
   TrainOptions options;
   options.clip = 1.0;

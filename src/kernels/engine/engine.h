@@ -21,5 +21,6 @@
 #include "backward.h"
 #include "run_backward.h"
 #include "matrix.h"
+#include "dense_product.h"
 #include "limits.h"
 // clang-format on

@@ -1,0 +1,261 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+//
+// Large matrices: the columns of the right one are packed by panels, which all threads share; the
+// left one is read as it lies where it can be, else packed by blocks of rows. Traffic of a register
+// tile of 8 x 32: 40 numbers for 256 products, from the first- and second-level caches. The depth
+// goes by stretches that keep a panel there; between them the sums wait in the output, so that an
+// output of 16 bits takes the depth in one go.
+//
+// A place is what one step of a product reads of an item (a row of the left factor, a column of the
+// right one): a float, or with bf16 products a pair of neighbours along the depth. Without such
+// products the rounded numbers are multiplied as floats.
+
+constexpr int64_t kDenseRows = 64;          // of a block; its left factor stays in the cache
+constexpr int64_t kDenseDepthPlaces = 256;  // most places of a stretch
+
+// A factor as packing sees it.
+struct Factor {
+  const char* data;
+  ElementType type;
+  int64_t items, item_stride, depth_stride;
+  bool rounds;  // to bf16, where pairs do not do it anyway
+
+  const char* at(int64_t item, int64_t depth) const {
+    const int64_t size = type == ElementType::kBFloat16 ? 2 : 4;
+    return data + (item * item_stride + depth * depth_stride) * size;
+  }
+};
+
+ATTEND_INLINE Vec rounded_to_bf16(Vec v) {
+  uint16_t halves[kLanes];
+  store_bf16(halves, v);
+  return load_bf16(halves);
+}
+
+// kLanes places of one item from `depth` on; zeros from `end` on.
+template <bool kPairs>
+ATTEND_INLINE Vec depth_places(const Factor& f, int64_t item, int64_t depth, int64_t end) {
+  const char* row = f.at(item, 0);
+  if (kPairs && f.type == ElementType::kBFloat16) {
+    return load_pairs(row, f.depth_stride, depth, end - depth);
+  }
+  const Vec low = load_row(row, f.type, f.depth_stride, depth, end - depth);
+  if (!kPairs) return f.rounds ? rounded_to_bf16(low) : low;
+  return narrow_to_pairs(
+      low, load_row(row, f.type, f.depth_stride, depth + kLanes, end - depth - kLanes));
+}
+
+// One place of kLanes items from `item` on; zeros behind the last item and from `end` on.
+template <bool kPairs>
+ATTEND_INLINE Vec item_places(const Factor& f, int64_t item, int64_t depth, int64_t end) {
+  const auto numbers = [&](int64_t at) ATTEND_INLINE_LAMBDA {
+    if (at >= end) return zero();
+    return load_row(f.at(0, at), f.type, f.item_stride, item, f.items - item);
+  };
+  const Vec first = numbers(depth);
+  if (kPairs) return narrow_and_join(first, numbers(depth + 1));
+  return f.rounds ? rounded_to_bf16(first) : first;
+}
+
+template <bool kPairs>
+constexpr int64_t places_of(int64_t depth) {
+  return kPairs ? (depth + 1) / 2 : depth;
+}
+
+// Panel `panel` of the right factor for a stretch of the depth: [places][kPanelOutputs].
+template <bool kPairs>
+inline void pack_dense_panel(const Factor& f, int64_t panel, KeyRange depth, float* to) {
+  constexpr int64_t kStep = kPairs ? 2 : 1;
+  const int64_t places = places_of<kPairs>(depth.end - depth.begin);
+  for (int v = 0; v < kPanelVectors; ++v) {
+    const int64_t item = panel * kPanelOutputs + v * kLanes;
+    float* column = to + v * kLanes;
+    if (f.item_stride == 1) {
+      for (int64_t place = 0; place < places; ++place) {
+        store(column + place * kPanelOutputs,
+              item_places<kPairs>(f, item, depth.begin + place * kStep, depth.end));
+      }
+      continue;
+    }
+    for (int64_t place = 0; place < places; place += kLanes) {
+      Vec in[kLanes], out[kLanes];
+      for (int i = 0; i < kLanes; ++i) {
+        in[i] = item + i < f.items
+                    ? depth_places<kPairs>(f, item + i, depth.begin + place * kStep, depth.end)
+                    : zero();
+      }
+      transpose(in, out);
+      for (int i = 0; i < kLanes && place + i < places; ++i) {
+        store(column + (place + i) * kPanelOutputs, out[i]);
+      }
+    }
+  }
+}
+
+// Rows of the left factor for a stretch of the depth: [rows][pitch], pitch a multiple of kLanes.
+template <bool kPairs>
+inline void pack_dense_rows(const Factor& f, KeyRange rows, KeyRange depth, int64_t pitch,
+                            float* to) {
+  constexpr int64_t kStep = kPairs ? 2 : 1;
+  const int64_t places = places_of<kPairs>(depth.end - depth.begin);
+  for (int64_t place = 0; place < places; place += kLanes) {
+    const int64_t from = depth.begin + place * kStep;
+    if (f.depth_stride == 1) {
+      for (int64_t row = rows.begin; row < rows.end; ++row) {
+        store(to + (row - rows.begin) * pitch + place,
+              depth_places<kPairs>(f, row, from, depth.end));
+      }
+      continue;
+    }
+    for (int64_t row = rows.begin; row < rows.end; row += kLanes) {
+      Vec in[kLanes], out[kLanes];
+      // Each line is used once, and far from the one before: the processor does not foresee them.
+      const int64_t ahead = from + 2 * kLanes * kStep;
+      for (int64_t i = ahead; i < at_most(ahead + kLanes * kStep, depth.end); ++i) {
+        __builtin_prefetch(f.at(row, i), 0, 2);
+      }
+      for (int i = 0; i < kLanes; ++i) {
+        in[i] = item_places<kPairs>(f, row, from + i * kStep, depth.end);
+      }
+      transpose(in, out);
+      for (int i = 0; i < kLanes && row + i < rows.end; ++i) {
+        store(to + (row + i - rows.begin) * pitch + place, out[i]);
+      }
+    }
+  }
+}
+
+// A register tile of the output; `first`: nothing of it has been written before.
+template <int kRows>
+ATTEND_INLINE void write_dense_tile(const Vec (&sums)[kRows][kPanelVectors], const DenseProduct& p,
+                                    int64_t row, int64_t column, bool first) {
+#pragma GCC unroll 8
+  for (int v = 0; v < kPanelVectors; ++v) {
+    const int64_t from = column + v * kLanes, count = p.columns - from;
+    const Mask lanes = lanes_below(count);
+    const Vec shift = first && p.bias ? load_lanes(p.bias + from, lanes) : zero();
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t at = (row + r) * p.output_stride + from;
+      if (p.output_type == ElementType::kBFloat16) {
+        auto* to = static_cast<uint16_t*>(p.output) + at;
+        const Vec sum = add(sums[r][v], shift);
+        if (count >= kLanes) {
+          store_bf16(to, sum);
+        } else {
+          uint16_t halves[kLanes];
+          store_bf16(halves, sum);
+          for (int64_t i = 0; i < count; ++i) to[i] = halves[i];
+        }
+      } else {
+        float* to = static_cast<float*>(p.output) + at;
+        store_lanes(to, lanes, add(sums[r][v], first ? shift : load_lanes(to, lanes)));
+      }
+    }
+  }
+}
+
+// The left factor's rows, packed or as they lie.
+struct DenseRows {
+  const uint8_t* data;
+  int64_t stride;  // in bytes
+};
+
+struct DenseBlock {
+  KeyRange rows;
+  int64_t depth;
+  DenseRows left;
+  const float* panel;
+  int64_t column;
+  bool first;
+};
+
+template <class Weights, int kRows>
+inline void multiply_dense_rows(const DenseProduct& p, const DenseBlock& block, int64_t row) {
+  if constexpr (kRows <= kMostMatrixRows) {
+    for (; row + kRows <= block.rows.end; row += kRows) {
+      Vec sums[kRows][kPanelVectors];
+      for (int r = 0; r < kRows; ++r) {
+        for (int v = 0; v < kPanelVectors; ++v) sums[r][v] = zero();
+      }
+      Weights::template sum<kRows>(reinterpret_cast<const uint8_t*>(block.panel),
+                                   block.left.data + (row - block.rows.begin) * block.left.stride,
+                                   block.left.stride, block.depth, sums);
+      write_dense_tile(sums, p, row, block.column, block.first);
+    }
+  }
+  if constexpr (kRows > 1) {
+    if (row < block.rows.end) multiply_dense_rows<Weights, kRows / 2>(p, block, row);
+  }
+}
+
+template <bool kPairs>
+inline void multiply_dense_as(const DenseProduct& p) {
+  constexpr int64_t kStep = kPairs ? 2 : 1;
+  using Weights = std::conditional_t<kPairs, Bf16Weights, Fp32Weights>;
+  const auto factor = [&](const ConstMatrix& m, int64_t items, int64_t item, int64_t depth) {
+    const bool rounds =
+        p.factors == ElementType::kBFloat16 && m.type == ElementType::kFloat32 && !kPairs;
+    return Factor{static_cast<const char*>(m.data), m.type, items, item, depth, rounds};
+  };
+  const Factor left = factor(p.left, p.rows, p.left.row_stride, p.left.column_stride);
+  const Factor right = factor(p.right, p.columns, p.right.column_stride, p.right.row_stride);
+  const bool left_as_it_lies = left.depth_stride == 1 && !left.rounds &&
+                               (left.type == ElementType::kBFloat16) == kPairs &&
+                               p.depth % kStep == 0;
+
+  const int64_t all_places = places_of<kPairs>(p.depth);
+  const int64_t stretches = p.output_type == ElementType::kBFloat16
+                                ? 1
+                                : (all_places + kDenseDepthPlaces - 1) / kDenseDepthPlaces;
+  const int64_t most_places = (all_places + stretches - 1) / stretches;
+  const int64_t pitch = rounded_up(most_places, kLanes);
+  const int64_t panels = (p.columns + kPanelOutputs - 1) / kPanelOutputs;
+  const int64_t blocks = (p.rows + kDenseRows - 1) / kDenseRows;
+  const int threads = p.threads > 0 ? p.threads : omp_get_max_threads();
+  // Few blocks of rows are shared out by panels too.
+  const int64_t groups =
+      at_most(panels, blocks % threads == 0 ? 1 : (4 * threads - 1) / blocks + 1);
+  float* packed = team_scratch().floats(panels * kPanelOutputs * most_places);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  for (int64_t stretch = 0; stretch < stretches; ++stretch) {
+    const KeyRange depth{stretch * most_places * kStep,
+                         at_most((stretch + 1) * most_places * kStep, p.depth)};
+#pragma omp for schedule(static)
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      pack_dense_panel<kPairs>(right, panel, depth, packed + panel * kPanelOutputs * most_places);
+    }
+#pragma omp for schedule(dynamic) collapse(2)
+    for (int64_t item = 0; item < blocks; ++item) {
+      for (int64_t group = 0; group < groups; ++group) {
+        DenseBlock block{{p.rows * item / blocks, p.rows * (item + 1) / blocks},
+                         depth.end - depth.begin,
+                         {},
+                         nullptr,
+                         0,
+                         stretch == 0};
+        if (left_as_it_lies) {
+          block.left = {reinterpret_cast<const uint8_t*>(left.at(block.rows.begin, depth.begin)),
+                        left.item_stride * (kPairs ? 2 : 4)};
+        } else {
+          float* rows = pair_scratch().floats(kDenseRows * pitch);
+          pack_dense_rows<kPairs>(left, block.rows, depth, pitch, rows);
+          block.left = {reinterpret_cast<const uint8_t*>(rows), pitch * 4};
+        }
+        for (int64_t panel = panels * group / groups; panel < panels * (group + 1) / groups;
+             ++panel) {
+          block.panel = packed + panel * kPanelOutputs * most_places;
+          block.column = panel * kPanelOutputs;
+          multiply_dense_rows<Weights, 8>(p, block, block.rows.begin);
+        }
+      }
+    }
+  }
+}
+
+inline void multiply_dense(const DenseProduct& p) {
+#ifdef ATTEND_BF16_PRODUCTS
+  if (p.factors == ElementType::kBFloat16) return multiply_dense_as<true>(p);
+#endif
+  multiply_dense_as<false>(p);
+}
