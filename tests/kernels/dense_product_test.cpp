@@ -177,7 +177,8 @@ TEST(DenseProduct, EverySize) {
                             {65, 31, 64},
                             {130, 100, 9},
                             {3, 64, 1100},
-                            {70, 20, 515}}) {
+                            {70, 20, 515},
+                            {2, 3, 70001}}) {
       SCOPED_TRACE(kind.text() + ": " + std::to_string(size.rows) + " x " +
                    std::to_string(size.columns) + " x " + std::to_string(size.depth));
       expect_right({size, kind});

@@ -1,7 +1,7 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
-// Large matrices: the columns of the right one are packed by panels, which all threads share; the
-// left one is read as it lies where it can be, else packed by blocks of rows. Traffic of a register
+// Large matrices: the columns of the right one are packed by panels, which all threads share, the
+// left one by blocks of rows, which a thread packs for itself. Traffic of a register
 // tile of 8 x 32: 40 numbers for 256 products, from the first- and second-level caches. The depth
 // goes by stretches that keep a panel there; between them the sums wait in the output, so that an
 // output of 16 bits takes the depth in one go.
@@ -92,35 +92,32 @@ inline void pack_dense_panel(const Factor& f, int64_t panel, KeyRange depth, flo
   }
 }
 
-// Rows of the left factor for a stretch of the depth: [rows][pitch], pitch a multiple of kLanes.
+// Rows of the left factor for a stretch of the depth as they are: [rows][pitch], pitch a multiple
+// of kLanes.
 template <bool kPairs>
 inline void pack_dense_rows(const Factor& f, KeyRange rows, KeyRange depth, int64_t pitch,
                             float* to) {
   constexpr int64_t kStep = kPairs ? 2 : 1;
   const int64_t places = places_of<kPairs>(depth.end - depth.begin);
-  for (int64_t place = 0; place < places; place += kLanes) {
-    const int64_t from = depth.begin + place * kStep;
-    if (f.depth_stride == 1) {
-      for (int64_t row = rows.begin; row < rows.end; ++row) {
-        store(to + (row - rows.begin) * pitch + place,
-              depth_places<kPairs>(f, row, from, depth.end));
-      }
-      continue;
+  for (int64_t row = rows.begin; row < rows.end; ++row, to += pitch) {
+    for (int64_t place = 0; place < places; place += kLanes) {
+      store(to + place, depth_places<kPairs>(f, row, depth.begin + place * kStep, depth.end));
     }
+  }
+}
+
+// The same across, as a matrix that is to be transposed lies: [places][kDenseRows].
+template <bool kPairs>
+inline void pack_dense_columns(const Factor& f, KeyRange rows, KeyRange depth, float* to) {
+  constexpr int64_t kStep = kPairs ? 2 : 1, kAheadDepth = 32;
+  for (int64_t from = depth.begin; from < depth.end; from += kStep, to += kDenseRows) {
     for (int64_t row = rows.begin; row < rows.end; row += kLanes) {
-      Vec in[kLanes], out[kLanes];
-      // Each line is used once, and far from the one before: the processor does not foresee them.
-      const int64_t ahead = from + 2 * kLanes * kStep;
-      for (int64_t i = ahead; i < at_most(ahead + kLanes * kStep, depth.end); ++i) {
+      // Lines that are far from the ones before: the processor does not foresee them.
+      for (int64_t i = from + kAheadDepth; i < at_most(from + kAheadDepth + kStep, depth.end);
+           ++i) {
         __builtin_prefetch(f.at(row, i), 0, 2);
       }
-      for (int i = 0; i < kLanes; ++i) {
-        in[i] = item_places<kPairs>(f, row, from + i * kStep, depth.end);
-      }
-      transpose(in, out);
-      for (int i = 0; i < kLanes && row + i < rows.end; ++i) {
-        store(to + (row + i - rows.begin) * pitch + place, out[i]);
-      }
+      store(to + row - rows.begin, item_places<kPairs>(f, row, from, depth.end));
     }
   }
 }
@@ -155,10 +152,11 @@ ATTEND_INLINE void write_dense_tile(const Vec (&sums)[kRows][kPanelVectors], con
   }
 }
 
-// The left factor's rows, packed or as they lie.
+// A packed block of the left factor; `stride` in bytes between rows or, if packed across, between
+// places.
 struct DenseRows {
   const uint8_t* data;
-  int64_t stride;  // in bytes
+  int64_t stride;
 };
 
 struct DenseBlock {
@@ -170,7 +168,7 @@ struct DenseBlock {
   bool first;
 };
 
-template <class Weights, int kRows>
+template <class Weights, bool kAcross, int kRows>
 inline void multiply_dense_rows(const DenseProduct& p, const DenseBlock& block, int64_t row) {
   if constexpr (kRows <= kMostMatrixRows) {
     for (; row + kRows <= block.rows.end; row += kRows) {
@@ -178,14 +176,16 @@ inline void multiply_dense_rows(const DenseProduct& p, const DenseBlock& block, 
       for (int r = 0; r < kRows; ++r) {
         for (int v = 0; v < kPanelVectors; ++v) sums[r][v] = zero();
       }
-      Weights::template sum<kRows>(reinterpret_cast<const uint8_t*>(block.panel),
-                                   block.left.data + (row - block.rows.begin) * block.left.stride,
-                                   block.left.stride, block.depth, sums);
+      const int64_t behind = row - block.rows.begin;
+      Weights::template sum<kRows, kAcross>(
+          reinterpret_cast<const uint8_t*>(block.panel),
+          block.left.data + behind * (kAcross ? 4 : block.left.stride), block.left.stride,
+          block.depth, sums);
       write_dense_tile(sums, p, row, block.column, block.first);
     }
   }
   if constexpr (kRows > 1) {
-    if (row < block.rows.end) multiply_dense_rows<Weights, kRows / 2>(p, block, row);
+    if (row < block.rows.end) multiply_dense_rows<Weights, kAcross, kRows / 2>(p, block, row);
   }
 }
 
@@ -200,9 +200,7 @@ inline void multiply_dense_as(const DenseProduct& p) {
   };
   const Factor left = factor(p.left, p.rows, p.left.row_stride, p.left.column_stride);
   const Factor right = factor(p.right, p.columns, p.right.column_stride, p.right.row_stride);
-  const bool left_as_it_lies = left.depth_stride == 1 && !left.rounds &&
-                               (left.type == ElementType::kBFloat16) == kPairs &&
-                               p.depth % kStep == 0;
+  const bool across = left.item_stride == 1 && left.depth_stride != 1;
 
   const int64_t all_places = places_of<kPairs>(p.depth);
   const int64_t stretches = p.output_type == ElementType::kBFloat16
@@ -219,8 +217,8 @@ inline void multiply_dense_as(const DenseProduct& p) {
   float* packed = team_scratch().floats(panels * kPanelOutputs * most_places);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   for (int64_t stretch = 0; stretch < stretches; ++stretch) {
-    const KeyRange depth{stretch * most_places * kStep,
-                         at_most((stretch + 1) * most_places * kStep, p.depth)};
+    const KeyRange depth{all_places * stretch / stretches * kStep,
+                         at_most(all_places * (stretch + 1) / stretches * kStep, p.depth)};
 #pragma omp for schedule(static)
     for (int64_t panel = 0; panel < panels; ++panel) {
       pack_dense_panel<kPairs>(right, panel, depth, packed + panel * kPanelOutputs * most_places);
@@ -234,19 +232,22 @@ inline void multiply_dense_as(const DenseProduct& p) {
                          nullptr,
                          0,
                          stretch == 0};
-        if (left_as_it_lies) {
-          block.left = {reinterpret_cast<const uint8_t*>(left.at(block.rows.begin, depth.begin)),
-                        left.item_stride * (kPairs ? 2 : 4)};
+        float* rows = pair_scratch().floats(kDenseRows * pitch);
+        if (across) {
+          pack_dense_columns<kPairs>(left, block.rows, depth, rows);
         } else {
-          float* rows = pair_scratch().floats(kDenseRows * pitch);
           pack_dense_rows<kPairs>(left, block.rows, depth, pitch, rows);
-          block.left = {reinterpret_cast<const uint8_t*>(rows), pitch * 4};
         }
+        block.left = {reinterpret_cast<const uint8_t*>(rows), (across ? kDenseRows : pitch) * 4};
         for (int64_t panel = panels * group / groups; panel < panels * (group + 1) / groups;
              ++panel) {
           block.panel = packed + panel * kPanelOutputs * most_places;
           block.column = panel * kPanelOutputs;
-          multiply_dense_rows<Weights, 8>(p, block, block.rows.begin);
+          if (across) {
+            multiply_dense_rows<Weights, true, 8>(p, block, block.rows.begin);
+          } else {
+            multiply_dense_rows<Weights, false, 8>(p, block, block.rows.begin);
+          }
         }
       }
     }

@@ -35,11 +35,19 @@ ATTEND_INLINE void write_tile(const Vec (&sums)[kRows][kPanelVectors], const flo
   }
 }
 
+// Place `k` of row `r`: rows behind each other, or, kAcross, places behind each other, `stride`
+// bytes apart.
+template <bool kAcross, typename Number>
+ATTEND_INLINE Number row_place(const uint8_t* rows, int64_t stride, int r, int64_t k) {
+  return kAcross ? reinterpret_cast<const Number*>(rows + k * stride)[r]
+                 : reinterpret_cast<const Number*>(rows + r * stride)[k];
+}
+
 struct Fp32Weights {
   static constexpr bool kScaled = false;
   static constexpr int kMostRows = kMostMatrixRows;
 
-  template <int kRows>
+  template <int kRows, bool kAcross = false>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
                                 int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
     const auto* w = reinterpret_cast<const float*>(weights);
@@ -51,7 +59,7 @@ struct Fp32Weights {
         const Vec weight = load(w + v * kLanes);
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r) {
-          const Vec x = broadcast(reinterpret_cast<const float*>(rows + r * row_bytes)[k]);
+          const Vec x = broadcast(row_place<kAcross, float>(rows, row_bytes, r, k));
           sums[r][v] = fma(weight, x, sums[r][v]);
         }
       }
@@ -63,7 +71,7 @@ struct Bf16Weights {
   static constexpr bool kScaled = false;
   static constexpr int kMostRows = kMostMatrixRows;
 
-  template <int kRows>
+  template <int kRows, bool kAcross = false>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
                                 int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
     const auto* w = reinterpret_cast<const int32_t*>(weights);
@@ -77,8 +85,8 @@ struct Bf16Weights {
 #ifdef ATTEND_BF16_PRODUCTS
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r) {
-          const auto* row = reinterpret_cast<const int32_t*>(rows + r * row_bytes);
-          sums[r][v] = add_pair_products(weight, broadcast_bits(row[k]), sums[r][v]);
+          const Vec pair = broadcast_bits(row_place<kAcross, int32_t>(rows, row_bytes, r, k));
+          sums[r][v] = add_pair_products(weight, pair, sums[r][v]);
         }
 #else
         const Vec low = from_bits(shift_left<16>(bits_of(weight)));
