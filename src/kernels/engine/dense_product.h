@@ -1,10 +1,10 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
 // Large matrices: the columns of the right one are packed by panels, which all threads share, the
-// left one by blocks of rows, which a thread packs for itself. Traffic of a register
-// tile of 8 x 32: 40 numbers for 256 products, from the first- and second-level caches. The depth
-// goes by stretches that keep a panel there; between them the sums wait in the output, so that an
-// output of 16 bits takes the depth in one go.
+// left one is read as it lies where it can be, else packed by blocks of rows, which a thread does
+// for itself. Traffic of a register tile of 8 x 32: 40 numbers for 256 products, from the first-
+// and second-level caches. The depth goes by stretches that keep a panel there; between them the
+// sums wait in the output, so that an output of 16 bits takes the depth in one go.
 //
 // A place is what one step of a product reads of an item (a row of the left factor, a column of the
 // right one): a float, or with bf16 products a pair of neighbours along the depth. Without such
@@ -48,6 +48,11 @@ ATTEND_INLINE Vec depth_places(const Factor& f, int64_t item, int64_t depth, int
 // One place of kLanes items from `item` on; zeros behind the last item and from `end` on.
 template <bool kPairs>
 ATTEND_INLINE Vec item_places(const Factor& f, int64_t item, int64_t depth, int64_t end) {
+  if (kPairs && f.type == ElementType::kBFloat16 && f.item_stride == 1 && depth + 1 < end &&
+      item + kLanes <= f.items) {
+    return join_rows(reinterpret_cast<const uint16_t*>(f.at(item, depth)),
+                     reinterpret_cast<const uint16_t*>(f.at(item, depth + 1)));
+  }
   const auto numbers = [&](int64_t at) ATTEND_INLINE_LAMBDA {
     if (at >= end) return zero();
     return load_row(f.at(0, at), f.type, f.item_stride, item, f.items - item);
@@ -55,6 +60,16 @@ ATTEND_INLINE Vec item_places(const Factor& f, int64_t item, int64_t depth, int6
   const Vec first = numbers(depth);
   if (kPairs) return narrow_and_join(first, numbers(depth + 1));
   return f.rounds ? rounded_to_bf16(first) : first;
+}
+
+// What item_places() reads some steps later: lines that are far from each other, which the
+// processor does not foresee.
+template <bool kPairs>
+ATTEND_INLINE void prefetch_items(const Factor& f, int64_t item, int64_t depth, int64_t end) {
+  constexpr int64_t kAheadDepth = 32;
+  for (int64_t at = depth + kAheadDepth; at < depth + kAheadDepth + (kPairs ? 2 : 1); ++at) {
+    if (at < end) __builtin_prefetch(f.at(item, at), 0, 2);
+  }
 }
 
 template <bool kPairs>
@@ -67,16 +82,20 @@ template <bool kPairs>
 inline void pack_dense_panel(const Factor& f, int64_t panel, KeyRange depth, float* to) {
   constexpr int64_t kStep = kPairs ? 2 : 1;
   const int64_t places = places_of<kPairs>(depth.end - depth.begin);
+  if (f.item_stride == 1) {
+    for (int64_t from = depth.begin; from < depth.end; from += kStep, to += kPanelOutputs) {
+      prefetch_items<kPairs>(f, panel * kPanelOutputs, from, depth.end);
+#pragma GCC unroll 8
+      for (int v = 0; v < kPanelVectors; ++v) {
+        const int64_t item = panel * kPanelOutputs + v * kLanes;
+        store(to + v * kLanes, item_places<kPairs>(f, item, from, depth.end));
+      }
+    }
+    return;
+  }
   for (int v = 0; v < kPanelVectors; ++v) {
     const int64_t item = panel * kPanelOutputs + v * kLanes;
     float* column = to + v * kLanes;
-    if (f.item_stride == 1) {
-      for (int64_t place = 0; place < places; ++place) {
-        store(column + place * kPanelOutputs,
-              item_places<kPairs>(f, item, depth.begin + place * kStep, depth.end));
-      }
-      continue;
-    }
     for (int64_t place = 0; place < places; place += kLanes) {
       Vec in[kLanes], out[kLanes];
       for (int i = 0; i < kLanes; ++i) {
@@ -109,14 +128,10 @@ inline void pack_dense_rows(const Factor& f, KeyRange rows, KeyRange depth, int6
 // The same across, as a matrix that is to be transposed lies: [places][kDenseRows].
 template <bool kPairs>
 inline void pack_dense_columns(const Factor& f, KeyRange rows, KeyRange depth, float* to) {
-  constexpr int64_t kStep = kPairs ? 2 : 1, kAheadDepth = 32;
+  constexpr int64_t kStep = kPairs ? 2 : 1;
   for (int64_t from = depth.begin; from < depth.end; from += kStep, to += kDenseRows) {
     for (int64_t row = rows.begin; row < rows.end; row += kLanes) {
-      // Lines that are far from the ones before: the processor does not foresee them.
-      for (int64_t i = from + kAheadDepth; i < at_most(from + kAheadDepth + kStep, depth.end);
-           ++i) {
-        __builtin_prefetch(f.at(row, i), 0, 2);
-      }
+      prefetch_items<kPairs>(f, row, from, depth.end);
       store(to + row - rows.begin, item_places<kPairs>(f, row, from, depth.end));
     }
   }
@@ -152,12 +167,38 @@ ATTEND_INLINE void write_dense_tile(const Vec (&sums)[kRows][kPanelVectors], con
   }
 }
 
-// A packed block of the left factor; `stride` in bytes between rows or, if packed across, between
-// places.
+// How a block of the left factor lies when it is multiplied.
+enum class DenseLayout { kAsItIs, kRows, kAcross };
+
+template <bool kPairs>
+inline DenseLayout dense_layout(const Factor& f, int64_t depth) {
+  if (f.depth_stride != 1) return f.item_stride == 1 ? DenseLayout::kAcross : DenseLayout::kRows;
+  const bool fits = (f.type == ElementType::kBFloat16) == kPairs && !f.rounds;
+  return fits && depth % (kPairs ? 2 : 1) == 0 ? DenseLayout::kAsItIs : DenseLayout::kRows;
+}
+
+// `stride` in bytes between rows or, of kAcross, between places.
 struct DenseRows {
   const uint8_t* data;
   int64_t stride;
 };
+
+template <bool kPairs>
+inline DenseRows dense_rows(const Factor& f, KeyRange rows, KeyRange depth, DenseLayout layout) {
+  if (layout == DenseLayout::kAsItIs) {
+    return {reinterpret_cast<const uint8_t*>(f.at(rows.begin, depth.begin)),
+            f.item_stride * (kPairs ? 2 : 4)};
+  }
+  const int64_t pitch = rounded_up(places_of<kPairs>(depth.end - depth.begin), kLanes);
+  float* packed = pair_scratch().floats(kDenseRows * pitch);
+  const auto* data = reinterpret_cast<const uint8_t*>(packed);
+  if (layout == DenseLayout::kAcross) {
+    pack_dense_columns<kPairs>(f, rows, depth, packed);
+    return {data, kDenseRows * 4};
+  }
+  pack_dense_rows<kPairs>(f, rows, depth, pitch, packed);
+  return {data, pitch * 4};
+}
 
 struct DenseBlock {
   KeyRange rows;
@@ -200,14 +241,13 @@ inline void multiply_dense_as(const DenseProduct& p) {
   };
   const Factor left = factor(p.left, p.rows, p.left.row_stride, p.left.column_stride);
   const Factor right = factor(p.right, p.columns, p.right.column_stride, p.right.row_stride);
-  const bool across = left.item_stride == 1 && left.depth_stride != 1;
+  const DenseLayout layout = dense_layout<kPairs>(left, p.depth);
 
   const int64_t all_places = places_of<kPairs>(p.depth);
   const int64_t stretches = p.output_type == ElementType::kBFloat16
                                 ? 1
                                 : (all_places + kDenseDepthPlaces - 1) / kDenseDepthPlaces;
   const int64_t most_places = (all_places + stretches - 1) / stretches;
-  const int64_t pitch = rounded_up(most_places, kLanes);
   const int64_t panels = (p.columns + kPanelOutputs - 1) / kPanelOutputs;
   const int64_t blocks = (p.rows + kDenseRows - 1) / kDenseRows;
   const int threads = p.threads > 0 ? p.threads : omp_get_max_threads();
@@ -232,18 +272,12 @@ inline void multiply_dense_as(const DenseProduct& p) {
                          nullptr,
                          0,
                          stretch == 0};
-        float* rows = pair_scratch().floats(kDenseRows * pitch);
-        if (across) {
-          pack_dense_columns<kPairs>(left, block.rows, depth, rows);
-        } else {
-          pack_dense_rows<kPairs>(left, block.rows, depth, pitch, rows);
-        }
-        block.left = {reinterpret_cast<const uint8_t*>(rows), (across ? kDenseRows : pitch) * 4};
+        block.left = dense_rows<kPairs>(left, block.rows, depth, layout);
         for (int64_t panel = panels * group / groups; panel < panels * (group + 1) / groups;
              ++panel) {
           block.panel = packed + panel * kPanelOutputs * most_places;
           block.column = panel * kPanelOutputs;
-          if (across) {
+          if (layout == DenseLayout::kAcross) {
             multiply_dense_rows<Weights, true, 8>(p, block, block.rows.begin);
           } else {
             multiply_dense_rows<Weights, false, 8>(p, block, block.rows.begin);

@@ -124,6 +124,13 @@ ATTEND_INLINE Vec narrow_and_join(Vec even, Vec odd) {
   const Ints narrow = (Ints)_mm512_cvtne2ps_pbh(odd, even);
   return _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, narrow));
 }
+// kLanes numbers of two bf16 rows, each place a pair.
+ATTEND_INLINE Vec join_rows(const uint16_t* even, const uint16_t* odd) {
+  const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(even));
+  const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(odd));
+  const Ints upper = _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16);
+  return _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(low), upper));
+}
 // Two bf16 rows as pairs (a, b): of each 4 neighbouring places the lower 4 columns in `low`, the
 // upper ones in `high`; and numbers in this order back in that of the columns.
 ATTEND_INLINE void interleave_halves(Vec a, Vec b, Vec& low, Vec& high) {
@@ -137,8 +144,9 @@ ATTEND_INLINE void restore_columns(Vec& low, Vec& high) {
   high = _mm512_shuffle_f32x4(second, second, 0xd8);
 }
 #else
-ATTEND_INLINE Vec narrow_to_pairs(Vec, Vec) { return zero(); }  // never called
-ATTEND_INLINE Vec narrow_and_join(Vec, Vec) { return zero(); }  // never called
+ATTEND_INLINE Vec narrow_to_pairs(Vec, Vec) { return zero(); }                    // never called
+ATTEND_INLINE Vec narrow_and_join(Vec, Vec) { return zero(); }                    // never called
+ATTEND_INLINE Vec join_rows(const uint16_t*, const uint16_t*) { return zero(); }  // never called
 #endif
 
 // in: 16 rows of 16 floats, `stride` apart; out: the transposed, `out_stride` apart.

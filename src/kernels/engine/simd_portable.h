@@ -132,6 +132,7 @@ ATTEND_INLINE Vec join_halves(Vec, Vec) { return zero(); }
 ATTEND_INLINE Vec lower_halves(Vec) { return zero(); }
 ATTEND_INLINE Vec narrow_to_pairs(Vec, Vec) { return zero(); }
 ATTEND_INLINE Vec narrow_and_join(Vec, Vec) { return zero(); }
+ATTEND_INLINE Vec join_rows(const uint16_t*, const uint16_t*) { return zero(); }
 
 ATTEND_INLINE void transpose(const Vec (&in)[4], Vec (&out)[4]) {
   for (int i = 0; i < 4; ++i) {
