@@ -10,7 +10,9 @@
 // right one): a float, or with bf16 products a pair of neighbours along the depth. Without such
 // products the rounded numbers are multiplied as floats.
 
-constexpr int64_t kDenseRows = 64;          // of a block; its left factor stays in the cache
+constexpr int64_t kDenseRows = 64;  // of a block; its left factor stays in the cache
+constexpr int64_t kFewestDenseRows =
+    16;  // of a block, when its panels are read from the second-level cache twice as fast
 constexpr int64_t kDenseDepthPlaces = 256;  // most places of a stretch
 
 // A factor as packing sees it.
@@ -249,11 +251,14 @@ inline void multiply_dense_as(const DenseProduct& p) {
                                 : (all_places + kDenseDepthPlaces - 1) / kDenseDepthPlaces;
   const int64_t most_places = (all_places + stretches - 1) / stretches;
   const int64_t panels = (p.columns + kPanelOutputs - 1) / kPanelOutputs;
-  const int64_t blocks = (p.rows + kDenseRows - 1) / kDenseRows;
   const int threads = p.threads > 0 ? p.threads : omp_get_max_threads();
-  // Few blocks of rows are shared out by panels too.
-  const int64_t groups =
-      at_most(panels, blocks % threads == 0 ? 1 : (4 * threads - 1) / blocks + 1);
+  // Shares small enough that no thread waits long for the last one: smaller blocks where rows are
+  // few, and where these are few too, parts of the panels.
+  const int64_t wanted = threads > 1 ? 8 * threads : 1;
+  const int64_t blocks =
+      at_least((p.rows + kDenseRows - 1) / kDenseRows,
+               at_most(wanted, (p.rows + kFewestDenseRows - 1) / kFewestDenseRows));
+  const int64_t groups = at_most(panels, (wanted + blocks - 1) / blocks);
   float* packed = team_scratch().floats(panels * kPanelOutputs * most_places);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   for (int64_t stretch = 0; stretch < stretches; ++stretch) {
