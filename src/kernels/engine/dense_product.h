@@ -220,7 +220,7 @@ inline void multiply_dense_rows(const DenseProduct& p, const DenseBlock& block, 
         for (int v = 0; v < kPanelVectors; ++v) sums[r][v] = zero();
       }
       const int64_t behind = row - block.rows.begin;
-      Weights::template sum<kRows, kAcross>(
+      Weights::template sum<kRows, false, kAcross>(
           reinterpret_cast<const uint8_t*>(block.panel),
           block.left.data + behind * (kAcross ? 4 : block.left.stride), block.left.stride,
           block.depth, sums);

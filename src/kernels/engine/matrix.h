@@ -12,7 +12,23 @@ constexpr int kPanelVectors = int(kPanelOutputs) / kLanes;
 
 // 24 accumulators leave no registers for the rows' broadcast numbers; 16 do, and were faster.
 constexpr int kMostMatrixRows = kLanes == 16 ? 8 : kAccumulators / kPanelVectors > 1 ? 2 : 1;
-constexpr int64_t kAhead = 4096;  // bytes; the distance at which a single row was measured fastest
+
+// Weights are read once, the first tile of a panel does it. What it needs is asked for this many
+// bytes ahead: by one row into L1; by eight, which keep a core busy, into L2. Between them the
+// processor's own prefetching was measured to be the faster.
+constexpr int64_t kAhead = 8192;
+
+template <int kRows>
+ATTEND_INLINE void fetch_weights(const void* weights) {
+  const char* line = static_cast<const char*>(weights) + kAhead;
+  if constexpr (kRows == 1) {
+    __builtin_prefetch(line, 0, 3);
+    __builtin_prefetch(line + 64, 0, 3);
+  } else if constexpr (kRows == kMostMatrixRows) {
+    __builtin_prefetch(line, 0, 2);
+    __builtin_prefetch(line + 64, 0, 2);
+  }
+}
 
 // One register tile: sums of kRows rows, written as `output` says. `scales` stand behind the bias.
 // The explicit fma keeps the compiler from fusing in one tile what it does not fuse in another.
@@ -47,13 +63,12 @@ struct Fp32Weights {
   static constexpr bool kScaled = false;
   static constexpr int kMostRows = kMostMatrixRows;
 
-  template <int kRows, bool kAcross = false>
+  template <int kRows, bool kFetch, bool kAcross = false>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
                                 int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
     const auto* w = reinterpret_cast<const float*>(weights);
     for (int64_t k = 0; k < inputs; ++k, w += kPanelOutputs) {
-      if (kRows == 1) __builtin_prefetch(reinterpret_cast<const char*>(w) + kAhead);
-      if (kRows == 1) __builtin_prefetch(reinterpret_cast<const char*>(w) + kAhead + 64);
+      if (kFetch) fetch_weights<kRows>(w);
 #pragma GCC unroll 8
       for (int v = 0; v < kPanelVectors; ++v) {
         const Vec weight = load(w + v * kLanes);
@@ -71,14 +86,13 @@ struct Bf16Weights {
   static constexpr bool kScaled = false;
   static constexpr int kMostRows = kMostMatrixRows;
 
-  template <int kRows, bool kAcross = false>
+  template <int kRows, bool kFetch, bool kAcross = false>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
                                 int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
     const auto* w = reinterpret_cast<const int32_t*>(weights);
     const int64_t pairs = (inputs + 1) / 2;
     for (int64_t k = 0; k < pairs; ++k, w += kPanelOutputs) {
-      if (kRows == 1) __builtin_prefetch(reinterpret_cast<const char*>(w) + kAhead);
-      if (kRows == 1) __builtin_prefetch(reinterpret_cast<const char*>(w) + kAhead + 64);
+      if (kFetch) fetch_weights<kRows>(w);
 #pragma GCC unroll 8
       for (int v = 0; v < kPanelVectors; ++v) {
         const Vec weight = load_bits(w + v * kLanes);
@@ -116,7 +130,7 @@ struct Int8Weights {
   static constexpr bool kScaled = true;
   static constexpr int kMostRows = kMostMatrixRows / 2;
 
-  template <int kRows>
+  template <int kRows, bool kFetch>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
                                 int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
     const int64_t padded = padded_inputs(WeightType::kInt8, inputs);
@@ -129,8 +143,7 @@ struct Int8Weights {
       for (int64_t k = first; k < last; k += 4) {
         const uint8_t* w = weights + k * kPanelOutputs;
         const int64_t at = k / 16 * 32 + k % 16;
-        if (kRows == 1) __builtin_prefetch(w + kAhead);
-        if (kRows == 1) __builtin_prefetch(w + kAhead + 64);
+        if (kFetch) fetch_weights<kRows>(w);
 #pragma GCC unroll 8
         for (int v = 0; v < kPanelVectors; ++v) {
           const Ints weight = _mm512_loadu_si512(w + v * 64);
@@ -193,7 +206,7 @@ struct Int8Weights {
     return sub(to_floats(shift_right<24>(shift_left<24 - 8 * kByte>(four))), broadcast(128));
   }
 
-  template <int kRows>
+  template <int kRows, bool kFetch>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
                                 int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
     const int64_t padded = padded_inputs(WeightType::kInt8, inputs);
@@ -216,7 +229,7 @@ struct Int8Weights {
 };
 #endif
 
-template <class Weights, int kRows>
+template <class Weights, int kRows, bool kFetch>
 inline void multiply_tile(const MatrixProduct& p, int64_t panel, int64_t row) {
   const PackedMatrix& m = p.matrix;
   const auto* head = static_cast<const uint8_t*>(m.memory) + panel * panel_bytes(m.type, m.inputs);
@@ -225,9 +238,9 @@ inline void multiply_tile(const MatrixProduct& p, int64_t panel, int64_t row) {
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kPanelVectors; ++v) sums[r][v] = zero();
   }
-  Weights::template sum<kRows>(head + panel_head_bytes(m.type),
-                               static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes,
-                               p.row_bytes, m.inputs, sums);
+  Weights::template sum<kRows, kFetch>(
+      head + panel_head_bytes(m.type),
+      static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes, p.row_bytes, m.inputs, sums);
   const int64_t column = panel * kPanelOutputs;
   write_tile<Weights::kScaled>(sums, bias, p.output, row, column, m.outputs - column);
 }
@@ -236,7 +249,11 @@ inline void multiply_tile(const MatrixProduct& p, int64_t panel, int64_t row) {
 template <class Weights, int kRows>
 inline void multiply_rows(const MatrixProduct& p, int64_t panel, int64_t row) {
   if constexpr (kRows <= Weights::kMostRows) {
-    for (; row + kRows <= p.rows; row += kRows) multiply_tile<Weights, kRows>(p, panel, row);
+    if (row == 0 && kRows <= p.rows) {
+      multiply_tile<Weights, kRows, true>(p, panel, row);
+      row += kRows;
+    }
+    for (; row + kRows <= p.rows; row += kRows) multiply_tile<Weights, kRows, false>(p, panel, row);
   }
   if constexpr (kRows > 1) {
     if (row < p.rows) multiply_rows<Weights, kRows / 2>(p, panel, row);
