@@ -68,10 +68,9 @@ torch::Tensor row_sums(const torch::Tensor& gradient) {
 }
 
 struct Linear : torch::autograd::Function<Linear> {
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& given,
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& input,
                                const torch::Tensor& weight,
                                const c10::optional<torch::Tensor>& bias) {
-    const torch::Tensor input = given.contiguous();
     context->save_for_backward({input, weight});
     context->saved_data["bias"] = bias.has_value();
     return linear_output(input, weight, bias.value_or(torch::Tensor()));
@@ -161,7 +160,8 @@ torch::Tensor linear_by_weight(const torch::Tensor& by_output, const torch::Tens
 torch::Tensor linear(const torch::Tensor& input, const torch::Tensor& weight,
                      const torch::Tensor& bias) {
   // A custom function refuses an undefined tensor.
-  return Linear::apply(input, weight, bias.defined() ? c10::make_optional(bias) : c10::nullopt);
+  return Linear::apply(input.contiguous(), weight,
+                       bias.defined() ? c10::make_optional(bias) : c10::nullopt);
 }
 
 }  // namespace attend::detail

@@ -71,23 +71,31 @@ TEST(Linear, ParametersThatWantNoGradientGetNone) {
   EXPECT_FALSE(v.weight.grad().defined());
 }
 
-// The gradient of |d/dinput of sum(output^2)|^2, as LibTorch's own operators have it.
+// The gradients of |d/dinput of sum(output^2)|^2 + |d/dweight of it|^2, as LibTorch's own operators
+// have them.
 TEST(Linear, GradientsOfGradients) {
   const Values v = values(12, 17, torch::kFloat);
-  std::vector<torch::Tensor> results;
+  std::vector<torch::Tensor> by_input, by_weight, by_bias;
   for (const bool ours : {true, false}) {
     const torch::Tensor input = v.input.clone().set_requires_grad(true);
     const torch::Tensor weight = v.weight.clone().set_requires_grad(true);
+    const torch::Tensor bias = v.bias.clone().set_requires_grad(true);
     const torch::Tensor output =
-        ours ? detail::linear(input, weight, v.bias) : torch::linear(input, weight, v.bias);
-    const torch::Tensor by_input = torch::autograd::grad({output.square().sum()}, {input}, {},
-                                                         /*retain_graph=*/true,
-                                                         /*create_graph=*/true)[0];
-    by_input.square().sum().backward();
-    results.push_back(weight.grad());
+        ours ? detail::linear(input, weight, bias) : torch::linear(input, weight, bias);
+    torch::Tensor sum = torch::zeros({});
+    for (const torch::Tensor& gradient :
+         torch::autograd::grad({output.square().sum()}, {input, weight, bias}, {},
+                               /*retain_graph=*/true, /*create_graph=*/true)) {
+      sum = sum + gradient.square().sum();
+    }
+    sum.backward();
+    by_input.push_back(input.grad());
+    by_weight.push_back(weight.grad());
+    by_bias.push_back(bias.grad());
   }
-  const double scale = results[1].abs().max().item<double>();
-  EXPECT_TRUE(close(results[0], results[1], 1e-5 * scale));
+  for (const auto& pair : {by_input, by_weight, by_bias}) {
+    EXPECT_TRUE(close(pair[0], pair[1], 1e-5 * pair[1].abs().max().item<double>()));
+  }
 }
 
 TEST(Linear, DoesNotDependOnTheNumberOfThreads) {
