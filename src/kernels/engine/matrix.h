@@ -52,11 +52,13 @@ ATTEND_INLINE void write_tile(const Vec (&sums)[kRows][kPanelVectors], const flo
 }
 
 // Place `k` of row `r`: rows behind each other, or, kAcross, places behind each other, `stride`
-// bytes apart.
+// bytes apart. A pair of bf16 numbers may lie at any even address.
 template <bool kAcross, typename Number>
 ATTEND_INLINE Number row_place(const uint8_t* rows, int64_t stride, int r, int64_t k) {
-  return kAcross ? reinterpret_cast<const Number*>(rows + k * stride)[r]
-                 : reinterpret_cast<const Number*>(rows + r * stride)[k];
+  Number number;
+  const int64_t place = kAcross ? k * stride + r * 4 : r * stride + k * 4;
+  __builtin_memcpy(&number, rows + place, sizeof number);
+  return number;
 }
 
 struct Fp32Weights {
