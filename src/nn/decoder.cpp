@@ -68,6 +68,10 @@ void check_options(const DecoderOptions& options) {
     throw usage_error("stem_width " + std::to_string(options.block.stem_width) +
                       " has no meaning in a decoder: set it to 0");
   }
+  if (options.block.recurrent_layers > 0) {
+    throw usage_error("recurrent_layers " + std::to_string(options.block.recurrent_layers) +
+                      " has no meaning in a decoder: set it to 0");
+  }
   if (options.distinct_blocks > options.block.layers) {
     throw usage_error("distinct_blocks " + std::to_string(options.distinct_blocks) +
                       " is more than the decoder's " + std::to_string(options.block.layers) +

@@ -1,6 +1,8 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/nn/encoder.h"
 
+#include <torch/nn/utils/rnn.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -45,11 +47,18 @@ void check_options(const EncoderOptions& options) {
   detail::require_at_least("feed_forward", options.feed_forward, -1);
   detail::require_at_least("max_length", options.max_length, 1);
   detail::require_at_least("stem_width", options.stem_width, 0);
+  detail::require_at_least("recurrent_layers", options.recurrent_layers, 0);
   detail::require_probability("dropout", options.dropout);
   if (options.stem_width > 0 && options.stem_width % 2 == 0) {
     throw usage_error("stem_width " + std::to_string(options.stem_width) +
                       " must be odd, so that it has a middle: use " +
                       std::to_string(options.stem_width + 1) + ", or 0 for no stem");
+  }
+  if (options.recurrent_layers > 0 && !options.attention.causal && options.hidden % 2 != 0) {
+    throw usage_error("hidden " + std::to_string(options.hidden) +
+                      " must be even, so that recurrent_layers can read with half of it in either "
+                      "direction: use " +
+                      std::to_string(options.hidden + 1) + ", or 0 recurrent_layers");
   }
   if (options.attention.memory != 0 && options.attention.memory != options.hidden) {
     throw usage_error("attention.memory " + std::to_string(options.attention.memory) +
@@ -75,6 +84,30 @@ torch::Tensor ConvolutionStemImpl::forward(const torch::Tensor& input,
   const torch::Tensor padded = torch::constant_pad_nd(channels_first, {left_, right_});
   const torch::Tensor mixed = convolution_->forward(padded).transpose(1, 2);
   return detail::dropout_add(input, torch::gelu(mixed), dropout_, is_training());
+}
+
+RecurrentStemImpl::RecurrentStemImpl(const EncoderOptions& options) {
+  const bool both_ways = !options.attention.causal;
+  const int64_t size = both_ways ? options.hidden / 2 : options.hidden;
+  lstm_ = register_module(
+      "lstm", torch::nn::LSTM(torch::nn::LSTMOptions(options.hidden, size)
+                                  .num_layers(options.recurrent_layers)
+                                  .bidirectional(both_ways)
+                                  .dropout(options.recurrent_layers > 1 ? options.dropout : 0)
+                                  .batch_first(true)));
+}
+
+torch::Tensor RecurrentStemImpl::forward(const torch::Tensor& input, const torch::Tensor& lengths) {
+  namespace rnn = torch::nn::utils::rnn;
+  if (!lengths.defined()) return std::get<0>(lstm_->forward(input));
+  // A packed sequence has at least one step; what an empty text gets for it is padding.
+  const auto packed =
+      rnn::pack_padded_sequence(input, lengths.cpu().clamp_min(1), /*batch_first=*/true,
+                                /*enforce_sorted=*/false);
+  const auto output = std::get<0>(lstm_->forward_with_packed_input(packed));
+  const auto padded = rnn::pad_packed_sequence(output, /*batch_first=*/true, /*padding_value=*/0,
+                                               /*total_length=*/input.size(1));
+  return zero_padding(std::get<0>(padded), lengths);
 }
 
 FeedForwardImpl::FeedForwardImpl(const EncoderOptions& options) : activation_(options.activation) {
@@ -140,6 +173,9 @@ EncoderImpl::EncoderImpl(const EncoderOptions& encoder_options) : options_(encod
     positions_ = register_module("positions", PositionEmbedding(positions));
   }
   if (options_.stem_width > 0) stem_ = register_module("stem", ConvolutionStem(options_));
+  if (options_.recurrent_layers > 0) {
+    recurrent_ = register_module("recurrent", RecurrentStem(options_));
+  }
   for (int64_t layer = 0; layer < options_.layers; ++layer) {
     blocks_.push_back(register_module("block_" + std::to_string(layer), EncoderBlock(options_)));
   }
@@ -154,6 +190,7 @@ EncoderOutput EncoderImpl::forward(const torch::Tensor& input, const torch::Tens
   EncoderOutput output;
   torch::Tensor hidden = positions_.is_empty() ? input : positions_->forward(input);
   if (!stem_.is_empty()) hidden = stem_->forward(hidden, lengths);
+  if (!recurrent_.is_empty()) hidden = recurrent_->forward(hidden, lengths);
   AttentionCall call;
   call.lengths = lengths;
   for (int64_t layer = 0; layer < options_.layers; ++layer) {

@@ -30,6 +30,7 @@ DecoderOptions EncoderDecoderOptions::resolved_decoder() const {
   decoder.block = encoder;
   decoder.block.layers = resolved_decoder_layers();
   decoder.block.stem_width = 0;
+  decoder.block.recurrent_layers = 0;
   decoder.cross = cross;
   decoder.distinct_blocks = distinct_blocks;
   decoder.first_layer = encoder.layers;

@@ -65,6 +65,7 @@ json text_class_defaults() {
             {"window", -1},            // keys to either side that a query sees; -1: all
             {"stem_width", 0},         // odd; 0: no convolution before attention
             {"stem_depthwise", true},  // it convolves each dimension alone
+            {"recurrent_layers", 0},   // bidirectional LSTM before attention; 0: none
             {"qk_norm", false},
             {"sink", false},
             {"output_gate", false},
@@ -164,6 +165,7 @@ TextClassifierOptions classifier_options(const json& config) {
   options.encoder.max_length = setting<int64_t>(config, "text", "max_length") + 1;
   options.encoder.stem_width = whole("stem_width");
   options.encoder.stem_depthwise = flag("stem_depthwise");
+  options.encoder.recurrent_layers = whole("recurrent_layers");
   options.encoder.attention.window_left = whole("window");
   options.encoder.attention.window_right = whole("window");
   options.encoder.attention.qk_norm = flag("qk_norm");

@@ -207,6 +207,9 @@ TEST(Decoder, RefusesWhatDoesNotFit) {
   options = small(CrossKind::kNone);
   options.block.stem_width = 3;
   expect_usage_error([&] { Decoder decoder(options); }, {"stem_width"});
+  options.block.stem_width = 0;
+  options.block.recurrent_layers = 1;
+  expect_usage_error([&] { Decoder decoder(options); }, {"recurrent_layers"});
   expect_usage_error([] { parse_cross_kind("all"); }, {"attention", "mean"});
 }
 

@@ -126,6 +126,79 @@ TEST(Encoder, StemIsAConvolution) {
   EXPECT_TRUE(close(stem->forward(x), expected));
 }
 
+EncoderOptions recurrent(int64_t layers, bool causal = false) {
+  EncoderOptions options{.layers = 0, .hidden = 6, .positions = PositionKind::kNone};
+  options.recurrent_layers = layers;
+  options.attention.causal = causal;
+  return options;
+}
+
+// One direction over `x` [length, size] by the equations of the long short-term memory.
+torch::Tensor lstm_by_hand(const torch::Tensor& x, bool backwards, const std::string& suffix,
+                           torch::OrderedDict<std::string, torch::Tensor>& p) {
+  const auto parameter = [&](const std::string& name) {
+    return p["recurrent.lstm." + name + "_l0" + suffix];
+  };
+  const int64_t size = parameter("weight_hh").size(1);
+  torch::Tensor hidden = torch::zeros({size}, real()), cell = hidden;
+  std::vector<torch::Tensor> outputs(static_cast<size_t>(x.size(0)));
+  for (int64_t step = 0; step < x.size(0); ++step) {
+    const int64_t at = backwards ? x.size(0) - 1 - step : step;
+    const auto gates = (torch::mv(parameter("weight_ih"), x[at]) + parameter("bias_ih") +
+                        torch::mv(parameter("weight_hh"), hidden) + parameter("bias_hh"))
+                           .chunk(4);
+    cell = torch::sigmoid(gates[1]) * cell + torch::sigmoid(gates[0]) * torch::tanh(gates[2]);
+    hidden = torch::sigmoid(gates[3]) * torch::tanh(cell);
+    outputs[static_cast<size_t>(at)] = hidden;
+  }
+  return torch::stack(outputs);
+}
+
+TEST(Encoder, RecurrenceReadsBothWaysAndNoPadding) {
+  auto encoder = make(recurrent(1));
+  auto p = encoder->named_parameters();
+  torch::Tensor x = random({3, 5, 6});
+  const torch::Tensor lengths = lengths_of({3, 5, 0});
+  const torch::Tensor output = encoder->forward(x, lengths).hidden;
+  ASSERT_EQ(output.sizes(), x.sizes());
+  for (const int64_t row : {0, 1}) {
+    const int64_t length = lengths[row].item<int64_t>();
+    const torch::Tensor text = x[row].narrow(0, 0, length);
+    const torch::Tensor expected =
+        torch::cat({lstm_by_hand(text, false, "", p), lstm_by_hand(text, true, "_reverse", p)}, 1);
+    EXPECT_TRUE(close(output[row].narrow(0, 0, length), expected));
+    EXPECT_TRUE(close(encoder->forward(text.unsqueeze(0)).hidden[0], expected));
+  }
+  EXPECT_EQ(output[0].narrow(0, 3, 2).abs().max().item<double>(), 0);
+  EXPECT_EQ(output[2].abs().max().item<double>(), 0);  // an empty text
+  x[0].narrow(0, 3, 2).fill_(1e3);
+  EXPECT_TRUE(close(output, encoder->forward(x, lengths).hidden));
+}
+
+TEST(Encoder, CausalRecurrenceReadsForwards) {
+  auto encoder = make(recurrent(1, /*causal=*/true));
+  auto p = encoder->named_parameters();
+  const torch::Tensor x = random({1, 4, 6});
+  EXPECT_TRUE(close(encoder->forward(x).hidden[0], lstm_by_hand(x[0], false, "", p)));
+}
+
+TEST(Encoder, RecurrenceHasGradients) {
+  EncoderOptions options = recurrent(2);
+  options.hidden = 4;
+  options.layers = 1;
+  options.heads = 2;
+  options.feed_forward = 3;
+  auto encoder = make(options);
+  const torch::Tensor x = random({2, 3, 4});
+  std::vector<torch::Tensor> inputs = encoder->parameters();
+  inputs.push_back(x);
+  EXPECT_TRUE(testing::gradients_match(
+      [&] {
+        return encoder->forward(x, lengths_of({3, 2})).hidden;
+      },
+      inputs, 1e-5));
+}
+
 TEST(Encoder, NoLayersIsTheIdentity) {
   EncoderOptions options{.layers = 0, .hidden = 6, .positions = PositionKind::kNone};
   auto encoder = make(options);
@@ -268,6 +341,13 @@ TEST(Encoder, BadOptionsSayWhatToDo) {
   EncoderOptions options = small();
   options.stem_width = 4;
   expect_usage_error([&] { Encoder encoder(options); }, {"stem_width 4", "odd", "5"});
+  options = recurrent(1);
+  options.hidden = 7;
+  expect_usage_error([&] { Encoder encoder(options); }, {"hidden 7", "recurrent_layers", "8"});
+  options.attention.causal = true;
+  Encoder forwards(options);  // needs no half
+  options = recurrent(-1);
+  expect_usage_error([&] { Encoder encoder(options); }, {"recurrent_layers is -1", "at least 0"});
   options = small();
   options.layers = -1;
   expect_usage_error([&] { Encoder encoder(options); }, {"layers is -1", "at least 0"});

@@ -70,6 +70,16 @@ TEST_F(TextClass, ABatchEqualsItsExamplesOneByOne) {
   }
 }
 
+TEST_F(TextClass, RecurrenceIsASettingAndKeepsExamplesApart) {
+  prepare({{"model", {{"layers", 0}, {"hidden_size", 8}, {"recurrent_layers", 2}}}});
+  const auto parameters = task_->model()->named_parameters();
+  EXPECT_EQ(parameters["encoder.recurrent.lstm.weight_hh_l1_reverse"].size(1), 4);
+  const auto together = scores(*data_, {0, 1, 2, 3, 4});
+  for (int64_t row = 0; row < 5; ++row) {
+    EXPECT_TRUE(torch::allclose(together[row], scores(*data_, {row})[0], 1e-4, 1e-6));
+  }
+}
+
 TEST_F(TextClass, HopsOfPoolingAndAMixingStemAreSettings) {
   prepare({{"model", {{"hidden_size", 8}, {"heads", 2}, {"stem_width", 3}}}});
   const auto plain = task_->model()->named_parameters();

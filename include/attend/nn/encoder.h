@@ -3,6 +3,8 @@
 
 #include "attend/nn/torch.h"
 
+#include <torch/nn/modules/rnn.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,7 +28,7 @@ std::string to_string(Activation activation);
 
 /// Options of Encoder.
 struct EncoderOptions {
-  /// Blocks, >= 0. With 0 the encoder is the identity (but for positions and stem).
+  /// Blocks, >= 0. With 0 the encoder is the identity (but for positions, stem and recurrence).
   int64_t layers = 1;
   /// Size of the vectors, >= 1. Required.
   int64_t hidden = 0;
@@ -48,6 +50,11 @@ struct EncoderOptions {
   int64_t stem_width = 0;
   /// Whether the stem convolves each dimension alone (cheap) or mixes them.
   bool stem_depthwise = true;
+  /// Layers of a long short-term memory before the first block, behind the stem; 0 = none. Half of
+  /// `hidden`, which must be even, reads forwards and half backwards (all of it forwards when
+  /// attention is causal). Where texts are short and few it learns from order what attention
+  /// would need more of them for.
+  int64_t recurrent_layers = 0;
   /// Layer normalisation behind the last block (pre-norm needs it; Xiong et al. 2020).
   bool final_norm = true;
   /// While training, matrix products and attention in bfloat16, which modern processors do at twice
@@ -82,6 +89,20 @@ class ConvolutionStemImpl : public torch::nn::Module {
   torch::nn::Conv1d convolution_{nullptr};
 };
 TORCH_MODULE(ConvolutionStem);
+
+/// Bidirectional long short-term memory (Hochreiter and Schmidhuber 1997; Graves and Schmidhuber
+/// 2005), blind to padding: [batch, length, hidden] -> the same shape, zeros at padding.
+class RecurrentStemImpl : public torch::nn::Module {
+ public:
+  explicit RecurrentStemImpl(const EncoderOptions& options);
+
+  /// `input` [batch, length, hidden], `lengths` [batch] int64 or undefined.
+  torch::Tensor forward(const torch::Tensor& input, const torch::Tensor& lengths = {});
+
+ private:
+  torch::nn::LSTM lstm_{nullptr};
+};
+TORCH_MODULE(RecurrentStem);
 
 /// The position-wise part of a block: [..., hidden] -> [..., hidden].
 class FeedForwardImpl : public torch::nn::Module {
@@ -122,7 +143,7 @@ struct EncoderOutput {
   Trace trace;           ///< empty unless asked for
 };
 
-/// Positions, optional convolution stem, blocks, final norm.
+/// Positions, optional convolution and recurrence, blocks, final norm.
 class EncoderImpl : public torch::nn::Module {
  public:
   /// Throws Error (usage) when the options do not fit together.
@@ -139,6 +160,7 @@ class EncoderImpl : public torch::nn::Module {
   EncoderOptions options_;
   PositionEmbedding positions_{nullptr};
   ConvolutionStem stem_{nullptr};
+  RecurrentStem recurrent_{nullptr};
   std::vector<EncoderBlock> blocks_;
   torch::nn::LayerNorm final_norm_{nullptr};
 };
