@@ -13,6 +13,7 @@
 constexpr int64_t kDenseRows = 64;  // of a block; its left factor stays in the cache
 constexpr int64_t kFewestDenseRows =
     16;  // of a block, when its panels are read from the second-level cache twice as fast
+constexpr int64_t kPanelsAtOnce = 4;        // that are packed line by line
 constexpr int64_t kDenseDepthPlaces = 256;  // most places of a stretch
 
 // A factor as packing sees it.
@@ -79,22 +80,31 @@ constexpr int64_t places_of(int64_t depth) {
   return kPairs ? (depth + 1) / 2 : depth;
 }
 
-// Panel `panel` of the right factor for a stretch of the depth: [places][kPanelOutputs].
+// Some panels of the right factor for a stretch of the depth, each [places][kPanelOutputs],
+// `panel_floats` apart. Where items lie side by side, all panels take their part of a line of them
+// before the next one, which lies far away.
 template <bool kPairs>
-inline void pack_dense_panel(const Factor& f, int64_t panel, KeyRange depth, float* to) {
+inline void pack_item_panels(const Factor& f, KeyRange panels, KeyRange depth, float* to,
+                             int64_t panel_floats) {
   constexpr int64_t kStep = kPairs ? 2 : 1;
-  const int64_t places = places_of<kPairs>(depth.end - depth.begin);
-  if (f.item_stride == 1) {
-    for (int64_t from = depth.begin; from < depth.end; from += kStep, to += kPanelOutputs) {
-      prefetch_items<kPairs>(f, panel * kPanelOutputs, from, depth.end);
+  for (int64_t from = depth.begin; from < depth.end; from += kStep, to += kPanelOutputs) {
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+      float* line = to + (panel - panels.begin) * panel_floats;
 #pragma GCC unroll 8
       for (int v = 0; v < kPanelVectors; ++v) {
         const int64_t item = panel * kPanelOutputs + v * kLanes;
-        store(to + v * kLanes, item_places<kPairs>(f, item, from, depth.end));
+        prefetch_items<kPairs>(f, item, from, depth.end);
+        store(line + v * kLanes, item_places<kPairs>(f, item, from, depth.end));
       }
     }
-    return;
   }
+}
+
+// One panel, where the numbers of an item lie side by side.
+template <bool kPairs>
+inline void pack_depth_panel(const Factor& f, int64_t panel, KeyRange depth, float* to) {
+  constexpr int64_t kStep = kPairs ? 2 : 1;
+  const int64_t places = places_of<kPairs>(depth.end - depth.begin);
   for (int v = 0; v < kPanelVectors; ++v) {
     const int64_t item = panel * kPanelOutputs + v * kLanes;
     float* column = to + v * kLanes;
@@ -259,14 +269,24 @@ inline void multiply_dense_as(const DenseProduct& p) {
       at_least((p.rows + kDenseRows - 1) / kDenseRows,
                at_most(wanted, (p.rows + kFewestDenseRows - 1) / kFewestDenseRows));
   const int64_t groups = at_most(panels, (wanted + blocks - 1) / blocks);
-  float* packed = team_scratch().floats(panels * kPanelOutputs * most_places);
+  const int64_t pack_groups = at_least(at_most(panels, 4 * threads), panels / kPanelsAtOnce);
+  const int64_t panel_floats = kPanelOutputs * most_places;
+  float* packed = team_scratch().floats(panels * panel_floats);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   for (int64_t stretch = 0; stretch < stretches; ++stretch) {
     const KeyRange depth{all_places * stretch / stretches * kStep,
                          at_most(all_places * (stretch + 1) / stretches * kStep, p.depth)};
 #pragma omp for schedule(static)
-    for (int64_t panel = 0; panel < panels; ++panel) {
-      pack_dense_panel<kPairs>(right, panel, depth, packed + panel * kPanelOutputs * most_places);
+    for (int64_t group = 0; group < pack_groups; ++group) {
+      const KeyRange mine{panels * group / pack_groups, panels * (group + 1) / pack_groups};
+      float* to = packed + mine.begin * panel_floats;
+      if (right.item_stride == 1) {
+        pack_item_panels<kPairs>(right, mine, depth, to, panel_floats);
+        continue;
+      }
+      for (int64_t panel = mine.begin; panel < mine.end; ++panel, to += panel_floats) {
+        pack_depth_panel<kPairs>(right, panel, depth, to);
+      }
     }
 #pragma omp for schedule(dynamic) collapse(2)
     for (int64_t item = 0; item < blocks; ++item) {
@@ -280,7 +300,7 @@ inline void multiply_dense_as(const DenseProduct& p) {
         block.left = dense_rows<kPairs>(left, block.rows, depth, layout);
         for (int64_t panel = panels * group / groups; panel < panels * (group + 1) / groups;
              ++panel) {
-          block.panel = packed + panel * kPanelOutputs * most_places;
+          block.panel = packed + panel * panel_floats;
           block.column = panel * kPanelOutputs;
           if (layout == DenseLayout::kAcross) {
             multiply_dense_rows<Weights, true, 8>(p, block, block.rows.begin);
