@@ -10,9 +10,8 @@
 // right one): a float, or with bf16 products a pair of neighbours along the depth. Without such
 // products the rounded numbers are multiplied as floats.
 
-constexpr int64_t kDenseRows = 64;  // of a block; its left factor stays in the cache
-constexpr int64_t kFewestDenseRows =
-    16;  // of a block, when its panels are read from the second-level cache twice as fast
+constexpr int64_t kDenseRows = 64;          // of a block; its left factor stays in the cache
+constexpr int64_t kFewestDenseRows = 16;    // likewise, where threads would wait for each other
 constexpr int64_t kPanelsAtOnce = 4;        // that are packed line by line
 constexpr int64_t kDenseDepthPlaces = 256;  // most places of a stretch
 
