@@ -16,6 +16,9 @@
 namespace attend {
 namespace {
 
+// More than any model in use has; a damaged file may ask for billions.
+constexpr int64_t kMostLayers = 1024;
+
 constexpr detail::NamedValue<Activation> kActivations[] = {{"gelu", Activation::kGelu},
                                                            {"swiglu", Activation::kSwiGlu}};
 
@@ -43,13 +46,13 @@ int64_t EncoderOptions::resolved_feed_forward() const {
 
 void check_options(const EncoderOptions& options) {
   detail::require_at_least("layers", options.layers, 0);
-  detail::require_at_most("layers", options.layers, detail::kMostLayers);
+  detail::require_at_most("layers", options.layers, kMostLayers);
   detail::require_at_least("hidden", options.hidden, 1);
   detail::require_at_least("feed_forward", options.feed_forward, -1);
   detail::require_at_least("max_length", options.max_length, 1);
   detail::require_at_least("stem_width", options.stem_width, 0);
   detail::require_at_least("recurrent_layers", options.recurrent_layers, 0);
-  detail::require_at_most("recurrent_layers", options.recurrent_layers, detail::kMostLayers);
+  detail::require_at_most("recurrent_layers", options.recurrent_layers, kMostLayers);
   detail::require_probability("dropout", options.dropout);
   if (options.stem_width > 0 && options.stem_width % 2 == 0) {
     throw usage_error("stem_width " + std::to_string(options.stem_width) +

@@ -35,15 +35,30 @@ kernels::ConstMatrix transposed(const torch::Tensor& tensor) {
   return {tensor.data_ptr(), element_type(tensor), 1, tensor.size(-1)};
 }
 
-// Fills `output`, contiguous.
-void multiply(kernels::DenseProduct product, const torch::Tensor& output) {
+// left * right + bias (undefined: none, else contiguous floats) into `output`, contiguous. The
+// factors are rounded to the type of the left one.
+void multiply(const kernels::ConstMatrix& left, const kernels::ConstMatrix& right, int64_t depth,
+              const torch::Tensor& bias, const torch::Tensor& output) {
+  kernels::DenseProduct product;
   product.rows = rows_of(output);
   product.columns = output.size(-1);
+  product.depth = depth;
+  product.left = left;
+  product.right = right;
+  product.factors = left.type;
+  product.bias = bias.defined() ? bias.data_ptr<float>() : nullptr;
   product.output = output.data_ptr();
   product.output_type = element_type(output);
   product.output_stride = product.columns;
   product.threads = at::in_parallel_region() ? 1 : at::get_num_threads();
   kernels::multiply(product);
+}
+
+// Of the type and shape of `tensor`, but for the last size.
+torch::Tensor empty_rows(const torch::Tensor& tensor, int64_t last) {
+  std::vector<int64_t> shape = tensor.sizes().vec();
+  shape.back() = last;
+  return torch::empty(shape, tensor.options());
 }
 
 torch::Tensor row_sums(const torch::Tensor& gradient) {
@@ -116,44 +131,23 @@ bool takes_dense_products(const torch::Tensor& input, const torch::Tensor& weigh
 torch::Tensor linear_output(const torch::Tensor& input, const torch::Tensor& weight,
                             const torch::Tensor& bias) {
   const torch::Tensor weights = weight.contiguous();
-  const torch::Tensor shift =
-      bias.defined() ? bias.to(torch::kFloat).contiguous() : torch::Tensor();
-  std::vector<int64_t> shape = input.sizes().vec();
-  shape.back() = weight.size(0);
-  torch::Tensor output = torch::empty(shape, input.options());
-  kernels::DenseProduct product;
-  product.depth = weight.size(1);
-  product.left = matrix(input);
-  product.right = transposed(weights);
-  product.factors = element_type(input);
-  product.bias = shift.defined() ? shift.data_ptr<float>() : nullptr;
-  multiply(product, output);
+  const torch::Tensor shift = bias.defined() ? bias.to(torch::kFloat).contiguous() : bias;
+  torch::Tensor output = empty_rows(input, weight.size(0));
+  multiply(matrix(input), transposed(weights), weight.size(1), shift, output);
   return output;
 }
 
 torch::Tensor linear_by_input(const torch::Tensor& by_output, const torch::Tensor& weight) {
   const torch::Tensor weights = weight.contiguous();
-  std::vector<int64_t> shape = by_output.sizes().vec();
-  shape.back() = weight.size(1);
-  torch::Tensor by_input = torch::empty(shape, by_output.options());
-  kernels::DenseProduct product;
-  product.depth = weight.size(0);
-  product.left = matrix(by_output);
-  product.right = matrix(weights);
-  product.factors = element_type(by_output);
-  multiply(product, by_input);
+  torch::Tensor by_input = empty_rows(by_output, weight.size(1));
+  multiply(matrix(by_output), matrix(weights), weight.size(0), {}, by_input);
   return by_input;
 }
 
 torch::Tensor linear_by_weight(const torch::Tensor& by_output, const torch::Tensor& input,
                                const torch::Tensor& weight) {
   torch::Tensor by_weight = torch::empty(weight.sizes(), weight.options());
-  kernels::DenseProduct product;
-  product.depth = rows_of(input);
-  product.left = transposed(by_output);
-  product.right = matrix(input);
-  product.factors = element_type(by_output);
-  multiply(product, by_weight);
+  multiply(transposed(by_output), matrix(input), rows_of(input), {}, by_weight);
   return by_weight;
 }
 

@@ -21,9 +21,6 @@ inline void require_at_most(const char* name, int64_t value, int64_t most) {
                     std::to_string(most) + ": set " + name);
 }
 
-/// More than any model in use has; a damaged file may ask for billions.
-inline constexpr int64_t kMostLayers = 1024;
-
 inline void require_probability(const char* name, double value) {
   if (value >= 0 && value < 1) return;  // false for NaN
   throw usage_error(std::string(name) + " is " + std::to_string(value) +

@@ -211,13 +211,14 @@ inline DenseRows dense_rows(const Factor& f, KeyRange rows, KeyRange depth, Dens
   return {data, pitch * 4};
 }
 
+// What one thread multiplies at a time: some rows and a panel, for a stretch of the depth.
 struct DenseBlock {
   KeyRange rows;
-  int64_t depth;
+  int64_t depth = 0;
   DenseRows left;
-  const float* panel;
-  int64_t column;
-  bool first;
+  bool first = false;  // stretch
+  const float* panel = nullptr;
+  int64_t column = 0;
 };
 
 template <class Weights, bool kAcross, int kRows>
@@ -290,13 +291,9 @@ inline void multiply_dense_as(const DenseProduct& p) {
 #pragma omp for schedule(dynamic) collapse(2)
     for (int64_t item = 0; item < blocks; ++item) {
       for (int64_t group = 0; group < groups; ++group) {
-        DenseBlock block{{p.rows * item / blocks, p.rows * (item + 1) / blocks},
-                         depth.end - depth.begin,
-                         {},
-                         nullptr,
-                         0,
-                         stretch == 0};
-        block.left = dense_rows<kPairs>(left, block.rows, depth, layout);
+        const KeyRange rows{p.rows * item / blocks, p.rows * (item + 1) / blocks};
+        DenseBlock block{rows, depth.end - depth.begin,
+                         dense_rows<kPairs>(left, rows, depth, layout), stretch == 0};
         for (int64_t panel = panels * group / groups; panel < panels * (group + 1) / groups;
              ++panel) {
           block.panel = packed + panel * panel_floats;
