@@ -101,6 +101,14 @@ PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const
   return matrix;
 }
 
+PackedMatrix panels_of(const PackedMatrix& matrix, int64_t begin, int64_t end) {
+  assert(0 <= begin && begin < end && end <= matrix.panels());
+  PackedMatrix part = matrix;
+  part.outputs = std::min(matrix.outputs, end * kPanelOutputs) - begin * kPanelOutputs;
+  part.memory = panel_of(matrix, begin);
+  return part;
+}
+
 float packed_weight(const PackedMatrix& matrix, int64_t output, int64_t input) {
   const uint8_t* panel = panel_of(matrix, output / kPanelOutputs);
   const uint8_t* weights = panel + panel_head_bytes(matrix.type);

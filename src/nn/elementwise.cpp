@@ -11,6 +11,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <tuple>
 
 #include "elementwise_dispatch.h"
@@ -296,7 +298,11 @@ torch::Tensor layer_norm(torch::nn::LayerNorm layer, const torch::Tensor& input,
 namespace attend {
 
 float log_sum_exp(std::span<const float> numbers) {
-  return detail::active_loops().log_sum_exp(numbers.data(), static_cast<int64_t>(numbers.size()));
+  const detail::Loops& loops = detail::active_loops();
+  const auto count = static_cast<int64_t>(numbers.size());
+  const float largest = loops.largest_of(numbers.data(), count);
+  if (largest == -std::numeric_limits<float>::infinity()) return largest;
+  return largest + std::log(loops.sum_of_exp(numbers.data(), count, largest));
 }
 
 }  // namespace attend

@@ -58,8 +58,10 @@ struct Loops {
   void (*add_rows_bfloat16)(const BFloat16*, float* sums, int64_t rows, int64_t columns);
   /// out[i] = silu(gate[i]) * in[i].
   void (*swiglu_float)(const float* gate, const float* in, float* out, int64_t);
-  /// Log of the sum of e^in[i]; -inf where all are.
-  float (*log_sum_exp)(const float*, int64_t);
+  /// -inf of none.
+  float (*largest_of)(const float*, int64_t);
+  /// The sum of e^(in[i] - shift); no number may be larger than `shift`, which is finite.
+  float (*sum_of_exp)(const float*, int64_t, float shift);
   void (*layer_norm_float)(const NormRows&, const float*, float*, float* mean, float* inverse);
   void (*layer_norm_mixed)(const NormRows&, const float*, BFloat16*, float*, float*);
   void (*layer_norm_bfloat16)(const NormRows&, const BFloat16*, BFloat16*, float*, float*);

@@ -141,22 +141,29 @@ inline void swiglu(const float* gate, const float* in, float* out, int64_t count
   }
 }
 
-inline float log_sum_exp(const float* in, int64_t count) {
-  float most[kLanes];
-  for (int64_t lane = 0; lane < kLanes; ++lane) most[lane] = -INFINITY;
+// As a vector, since compilers do not make one of a maximum that NaN may stand in.
+inline float largest_of(const float* in, int64_t count) {
+  typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
+  Vector most[2], next;
+  for (int64_t lane = 0; lane < kLanes; ++lane) most[0][lane] = most[1][lane] = -INFINITY;
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      most[lane] = in[i + lane] > most[lane] ? in[i + lane] : most[lane];
-    }
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    __builtin_memcpy(&next, in + i, sizeof next);
+    most[0] = next > most[0] ? next : most[0];
+    __builtin_memcpy(&next, in + i + kLanes, sizeof next);
+    most[1] = next > most[1] ? next : most[1];
   }
+  most[0] = most[0] > most[1] ? most[0] : most[1];
   float largest = -INFINITY;
   for (; i < count; ++i) largest = in[i] > largest ? in[i] : largest;
-  for (int64_t lane = 0; lane < kLanes; ++lane)
-    largest = most[lane] > largest ? most[lane] : largest;
-  if (largest == -INFINITY) return largest;
-  return largest +
-         std::log(sum_of(count, [&](int64_t at) { return exp_of_negative(in[at] - largest); }));
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    largest = most[0][lane] > largest ? most[0][lane] : largest;
+  }
+  return largest;
+}
+
+inline float sum_of_exp(const float* in, int64_t count, float shift) {
+  return sum_of(count, [&](int64_t at) { return exp_of_negative(in[at] - shift); });
 }
 
 // out = (in - mean) / deviation * gain + shift along each row.
@@ -223,7 +230,8 @@ const Loops kLoops{dropout_add<float, float, float>,
                    add_rows<float>,
                    add_rows<BFloat16>,
                    swiglu,
-                   log_sum_exp,
+                   largest_of,
+                   sum_of_exp,
                    layer_norm<float, float>,
                    layer_norm<float, BFloat16>,
                    layer_norm<BFloat16, BFloat16>,

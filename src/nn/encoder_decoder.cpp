@@ -80,6 +80,14 @@ torch::Tensor SequenceModelImpl::output_scores(const torch::Tensor& hidden) cons
   return torch::linear(hidden, output_weight(), output_bias());
 }
 
+std::vector<std::vector<RankedOutput>> SequenceModelImpl::ranked_outputs(
+    const torch::Tensor& hidden, int64_t count, const std::vector<int64_t>& excluded) const {
+  if (frozen_output_ && !torch::GradMode::is_enabled()) {
+    return frozen_output_->ranked(hidden, count, excluded);
+  }
+  return attend::ranked_outputs(output_scores(hidden), count, excluded);
+}
+
 torch::Tensor SequenceModelImpl::log_probabilities(const torch::Tensor& hidden,
                                                    const torch::Tensor& targets) const {
   if (frozen_output_) return frozen_output_->log_probabilities(hidden, targets.contiguous());

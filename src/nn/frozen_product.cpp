@@ -40,6 +40,13 @@ void PackedRowBuffer::fill(Range which, const float* rows, int64_t stride) const
   kernels::pack_rows(type_, rows + which.begin * stride, which.size(), inputs_, stride, to);
 }
 
+void PackedRowBuffer::multiply(Range which, const kernels::PackedMatrix& matrix,
+                               const kernels::ProductOutput& output) const {
+  const auto* rows = static_cast<const char*>(memory_.get()) +
+                     which.begin * kernels::packed_row_bytes(type_, inputs_);
+  kernels::multiply(matrix, rows, which.size(), 0, matrix.panels(), output);
+}
+
 Range multiply(const Team& team, const kernels::PackedMatrix& matrix, const PackedRowBuffer& rows,
                const kernels::ProductOutput& output) {
   const Range panels = team.share(matrix.panels());

@@ -45,6 +45,10 @@ class PackedRowBuffer {
   /// Packs the rows `which` of `rows` [all rows, inputs], `stride` floats apart.
   void fill(Range which, const float* rows, int64_t stride) const;
 
+  /// A matrix times the packed rows `which`, by this thread alone.
+  void multiply(Range which, const kernels::PackedMatrix& matrix,
+                const kernels::ProductOutput& output) const;
+
   const void* data() const { return memory_.get(); }
   int64_t rows() const { return rows_; }
 

@@ -72,7 +72,7 @@ class FrozenStep {
   void normalise(const Team& team, const Norm& norm, const float* from, float* to);
   void attend_to(const Part& part, const Attention& weights, const Cached& cached,
                  const kernels::Attention& settings, int64_t queries);
-  void write(const float* row, int64_t count, const torch::Tensor& cache, int64_t offset) const;
+  void write(const float* row, int64_t count, void* to, int64_t offset) const;
   Part part_of(const Team& team, int64_t sequences) const;
 
   bool rounded() const { return decoder_.precision_ != Precision::kFloat32; }
@@ -211,15 +211,13 @@ FrozenStep::Part FrozenStep::part_of(const Team& team, int64_t sequences) const 
   return {{0, sequences}, team.share(kv_heads_)};
 }
 
-// One position of one head into the cache, `offset` elements from its beginning.
-void FrozenStep::write(const float* row, int64_t count, const torch::Tensor& cache,
-                       int64_t offset) const {
+// Into numbers of the cache's type, `offset` of them behind `to`.
+void FrozenStep::write(const float* row, int64_t count, void* to, int64_t offset) const {
   if (!rounded()) {
-    std::copy_n(row, count, cache.data_ptr<float>() + offset);
-    return;
+    std::copy_n(row, count, static_cast<float*>(to) + offset);
+  } else {
+    loops_.to_bfloat16(row, static_cast<BFloat16*>(to) + offset, count);
   }
-  auto* to = reinterpret_cast<BFloat16*>(cache.data_ptr<at::BFloat16>()) + offset;
-  loops_.to_bfloat16(row, to, count);
 }
 
 void FrozenStep::self_attention(const Team& team, const Attention& part, Cached& cached) {
@@ -236,6 +234,9 @@ void FrozenStep::self_attention(const Team& team, const Attention& part, Cached&
   const int64_t group = heads_ / kv_heads_;
   const int64_t half = cosine_.defined() ? cosine_.size(1) : 0;
   const float *query_gain = data(part.query_norm), *key_gain = data(part.key_norm);
+  const Range heads{mine.kv_heads.begin * group, mine.kv_heads.end * group};
+  void *keys = cached.key.data_ptr(), *values = cached.value.data_ptr();
+  void* queries = rounded() ? query_.data_ptr() : nullptr;
   for (int64_t b = mine.sequences.begin; b < mine.sequences.end; ++b) {
     for (int64_t t = 0; t < length_; ++t) {
       const int64_t row = b * length_ + t;
@@ -244,18 +245,19 @@ void FrozenStep::self_attention(const Team& team, const Attention& part, Cached&
       const float* value = key + kv_joined_;
       const float* cosine = half > 0 ? data(cosine_) + t * half : nullptr;
       const float* sine = half > 0 ? data(sine_) + t * half : nullptr;
-      for (int64_t head = mine.kv_heads.begin * group; head < mine.kv_heads.end * group; ++head) {
+      for (int64_t head = heads.begin; head < heads.end; ++head) {
         if (query_gain != nullptr) rms_norm(query + head * dim_, dim_, query_gain);
         if (half > 0) rotate(query + head * dim_, half, cosine, sine);
-        if (rounded()) write(query + head * dim_, dim_, query_, row * joined_ + head * dim_);
       }
+      const int64_t first = heads.begin * dim_;
+      if (rounded()) write(query + first, heads.size() * dim_, queries, row * joined_ + first);
       for (int64_t head = mine.kv_heads.begin; head < mine.kv_heads.end; ++head) {
         if (key_gain != nullptr) rms_norm(key + head * dim_, dim_, key_gain);
         if (half > 0) rotate(key + head * dim_, half, cosine, sine);
         const int64_t at = b * cached.key.stride(0) + head * cached.key.stride(1) +
                            (cached.offset + t) * cached.key.stride(2);
-        write(key + head * dim_, dim_, cached.key, at);
-        write(value + head * dim_, dim_, cached.value, at);
+        write(key + head * dim_, dim_, keys, at);
+        write(value + head * dim_, dim_, values, at);
       }
     }
   }
@@ -281,14 +283,15 @@ void FrozenStep::remember(const Team& team, const Attention& part, Cached& cache
   multiply(team, decoder_.weights_[part.memory], *packed_memory_, {rows, 2 * kv_joined_, false});
   team.wait();
   const Range mine = team.share(count);
+  void *keys = cached.key.data_ptr(), *values = cached.value.data_ptr();
   for (int64_t row = mine.begin; row < mine.end; ++row) {
     float* key = rows + row * 2 * kv_joined_;
     for (int64_t head = 0; head < kv_heads_; ++head) {
       if (part.key_norm.defined()) rms_norm(key + head * dim_, dim_, data(part.key_norm));
       const int64_t at = row / length * cached.key.stride(0) + head * cached.key.stride(1) +
                          row % length * cached.key.stride(2);
-      write(key + head * dim_, dim_, cached.key, at);
-      write(key + kv_joined_ + head * dim_, dim_, cached.value, at);
+      write(key + head * dim_, dim_, keys, at);
+      write(key + kv_joined_ + head * dim_, dim_, values, at);
     }
   }
   team.wait();
@@ -308,12 +311,17 @@ void FrozenStep::cross_attention(const Team& team, const Attention& part, Cached
   const Part mine = part_of(team, memories);
   const int64_t group = heads_ / kv_heads_;
   const Range rows{mine.sequences.begin * queries, mine.sequences.end * queries};
+  const Range heads{mine.kv_heads.begin * group, mine.kv_heads.end * group};
+  const float* query_gain = data(part.query_norm);
+  void* rounded_queries = rounded() ? query_.data_ptr() : nullptr;
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     float* query = projected + row * columns_;
-    for (int64_t head = mine.kv_heads.begin * group; head < mine.kv_heads.end * group; ++head) {
-      if (part.query_norm.defined()) rms_norm(query + head * dim_, dim_, data(part.query_norm));
-      if (rounded()) write(query + head * dim_, dim_, query_, row * joined_ + head * dim_);
+    for (int64_t head = heads.begin; query_gain != nullptr && head < heads.end; ++head) {
+      rms_norm(query + head * dim_, dim_, query_gain);
     }
+    const int64_t first = heads.begin * dim_;
+    if (rounded())
+      write(query + first, heads.size() * dim_, rounded_queries, row * joined_ + first);
   }
   kernels::Attention settings;
   if (call_.memory_lengths.defined()) {
@@ -369,10 +377,11 @@ void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cac
   a.query = {place(query), strides(query)};
   kernels::forward(a, {place(output), strides(output)});
   if (!rounded()) return;
+  const auto* from = static_cast<const BFloat16*>(mixed_rounded_.data_ptr());
+  float* to = mixed_.data_ptr<float>();
   for (int64_t row = first_row; row < first_row + a.batch * queries; ++row) {
-    const auto* from = reinterpret_cast<const BFloat16*>(mixed_rounded_.data_ptr<at::BFloat16>());
     const int64_t first = row * joined_ + head * dim_;
-    loops_.to_float(from + first, mixed_.data_ptr<float>() + first, a.heads * dim_);
+    loops_.to_float(from + first, to + first, a.heads * dim_);
   }
 }
 

@@ -19,21 +19,39 @@ torch::Tensor grown(const torch::Tensor& stored, int64_t length, int64_t capacit
   return larger;
 }
 
-// The first `length` positions of the sequences `rows` of contiguous `stored`, with its capacity: a
-// beam moves its sequences at every step, so this is no more than the copies it takes.
+// Whether sequence i may become what sequence rows[i] is, for all i in any order: nothing that is
+// still to be read is written.
+bool fits_in_place(const torch::Tensor& rows, int64_t sequences) {
+  const int64_t count = rows.size(0);
+  const auto* row = rows.data_ptr<int64_t>();
+  if (count > sequences) return false;
+  for (int64_t i = 0; i < count; ++i) {
+    if (row[i] < count && row[row[i]] != row[i]) return false;
+  }
+  return true;
+}
+
+// The first `length` positions of the sequences `rows` of contiguous `stored`, with its capacity;
+// in its memory where that can be. A beam moves sequences at every step, so this is no more than
+// the copies it takes.
 torch::Tensor moved(const torch::Tensor& stored, int64_t length, const torch::Tensor& rows) {
   const int64_t heads = stored.size(1), count = rows.size(0);
   const int64_t from_sequence = stored.stride(0) * stored.element_size();
   const int64_t from_head = stored.stride(1) * stored.element_size();
   const int64_t bytes = length * stored.size(3) * stored.element_size();
+  // Others may still read memory that is not ours alone.
+  const bool ours = stored.use_count() == 1 && stored.storage().use_count() == 1;
+  const bool in_place = ours && fits_in_place(rows, stored.size(0));
   torch::Tensor result =
-      torch::empty({count, heads, stored.size(2), stored.size(3)}, stored.options());
+      in_place ? stored.narrow(0, 0, count)
+               : torch::empty({count, heads, stored.size(2), stored.size(3)}, stored.options());
   const auto* from = static_cast<const char*>(stored.data_ptr());
   auto* to = static_cast<char*>(result.data_ptr());
   const auto* row = rows.data_ptr<int64_t>();
   at::parallel_for(0, count, std::max<int64_t>(1, (int64_t{1} << 16) / (heads * bytes + 1)),
                    [&](int64_t begin, int64_t end) {
                      for (int64_t i = begin; i < end; ++i) {
+                       if (in_place && row[i] == i) continue;
                        for (int64_t head = 0; head < heads; ++head) {
                          std::memcpy(to + i * from_sequence + head * from_head,
                                      from + row[i] * from_sequence + head * from_head,

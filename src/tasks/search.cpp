@@ -225,6 +225,11 @@ void adjust_logits(const SearchOptions& options, int64_t group, std::span<const 
 
 }  // namespace internal
 
+std::vector<std::vector<RankedOutput>> NextTokenModel::next_ranked(
+    const torch::Tensor& tokens, int64_t count, const std::vector<int64_t>& excluded) {
+  return ranked_outputs(next(tokens), count, excluded);
+}
+
 void check_options(const SearchOptions& options, int64_t vocabulary) {
   const auto whole = [](int64_t value) { return std::to_string(value); };
   const auto number = [](double value) {

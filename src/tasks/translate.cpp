@@ -38,8 +38,12 @@ class TranslationModel : public NextTokenModel {
   }
 
   torch::Tensor next(const torch::Tensor& tokens) override {
-    const torch::Tensor hidden = model_.decode(tokens.unsqueeze(1), call_).hidden;
-    return model_.output_scores(hidden.squeeze(1));
+    return model_.output_scores(read(tokens));
+  }
+
+  std::vector<std::vector<RankedOutput>> next_ranked(
+      const torch::Tensor& tokens, int64_t count, const std::vector<int64_t>& excluded) override {
+    return model_.ranked_outputs(read(tokens), count, excluded);
   }
 
   void keep(const torch::Tensor& rows, const torch::Tensor& groups) override {
@@ -51,6 +55,10 @@ class TranslationModel : public NextTokenModel {
   }
 
  private:
+  torch::Tensor read(const torch::Tensor& tokens) {
+    return model_.decode(tokens.unsqueeze(1), call_).hidden.squeeze(1);
+  }
+
   SequenceModelImpl& model_;
   DecoderState state_;
   DecoderCall call_;

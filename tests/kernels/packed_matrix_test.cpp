@@ -118,6 +118,23 @@ TEST_P(PackedMatrixTest, ARowDoesNotDependOnItsNeighbours) {
   }
 }
 
+TEST_P(PackedMatrixTest, PanelsAreAMatrixOfTheirOwn) {
+  Problem p{GetParam(), 100, 33, 5};
+  const std::vector<float> whole = p.product(5, 0, false);
+  for (const auto& [begin, end] : {std::tuple{0, 4}, {1, 3}, {3, 4}}) {
+    const PackedMatrix part = panels_of(p.matrix, begin, end);
+    ASSERT_EQ(part.outputs, std::min(end * 32, 100) - begin * 32);
+    std::vector<float> found(static_cast<size_t>(5 * part.outputs));
+    multiply(part, p.packed_input.get(), 5, 0, part.panels(), {found.data(), part.outputs, false});
+    for (int64_t row = 0; row < 5; ++row) {
+      for (int64_t column = 0; column < part.outputs; ++column) {
+        EXPECT_EQ(found[static_cast<size_t>(row * part.outputs + column)],
+                  whole[static_cast<size_t>(row * 103 + begin * 32 + column)]);
+      }
+    }
+  }
+}
+
 TEST_P(PackedMatrixTest, WeightsAreRoundedWithinTheirBound) {
   Problem p{GetParam(), 40, 96, 1};
   for (int64_t output = 0; output < p.outputs; ++output) {

@@ -1,8 +1,11 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "attend/nn/decoder.h"
 #include "attend/nn/frozen_linear.h"
+#include "attend/nn/ranked_outputs.h"
 #include "testing.h"
 
 namespace attend {
@@ -209,6 +212,94 @@ TEST(FrozenLinear, IsALinearLayer) {
   EXPECT_LT(error(Precision::kInt8), 0.01);
   EXPECT_TRUE(close(FrozenLinear(weight, {}, Precision::kFloat32).forward(input[0][0]),
                     torch::matmul(weight, input[0][0]), 1e-4));
+}
+
+// Few rows, which share the outputs, and many, which never hold all of them; a last block of its
+// own.
+TEST(FrozenLinear, RanksItsOutputs) {
+  torch::manual_seed(2);
+  const FrozenLinear layer(random({1100, 24}), random({1100}), Precision::kBFloat16);
+  for (const int64_t rows : {1, 3, 200}) {
+    const torch::Tensor input = random({rows, 24});
+    const std::vector<int64_t> excluded{0, 511, 512, 1099};
+    const auto expected = ranked_outputs(layer.forward(input), 5, excluded);
+    const auto found = layer.ranked(input, 5, excluded);
+    ASSERT_EQ(found.size(), static_cast<size_t>(rows));
+    for (size_t row = 0; row < found.size(); ++row) {
+      ASSERT_EQ(found[row].size(), 5u);
+      for (size_t i = 0; i < 5; ++i) {
+        EXPECT_EQ(found[row][i].index, expected[row][i].index);
+        EXPECT_EQ(found[row][i].log_probability, expected[row][i].log_probability);
+      }
+    }
+  }
+}
+
+TEST(RankedOutputs, AreTheLargestOfALogSoftmax) {
+  torch::manual_seed(3);
+  // Of rounded numbers many are equal: the first one of them comes first.
+  const torch::Tensor outputs = torch::cat(
+      {random({4, 1500}) * 5, (random({4, 1500}) * 3).round(), torch::full({1, 1500}, -2e30)});
+  const std::vector<int64_t> excluded{2, 700, 1499};
+  const torch::Tensor rest =
+      outputs.index_fill(1, torch::tensor(excluded), -std::numeric_limits<double>::infinity());
+  const torch::Tensor expected = torch::log_softmax(rest.to(torch::kDouble), 1);
+  const auto found = ranked_outputs(outputs, 9, excluded);
+  for (int64_t row = 0; row < outputs.size(0); ++row) {
+    const auto [values, order] = torch::sort(expected[row], /*stable=*/true, 0, true);
+    for (int64_t i = 0; i < 9; ++i) {
+      const RankedOutput& one = found[static_cast<size_t>(row)][static_cast<size_t>(i)];
+      EXPECT_EQ(one.index, order[i].item<int64_t>());
+      EXPECT_NEAR(one.log_probability, values[i].item<double>(), 1e-5);
+    }
+  }
+}
+
+TEST(RankedOutputs, AreFewerWhereTheRestIsForbidden) {
+  torch::Tensor outputs = torch::full({2, 600}, -std::numeric_limits<float>::infinity());
+  outputs[0][599] = 3;
+  outputs[0][7] = 3;
+  const auto found = ranked_outputs(outputs, 5);
+  ASSERT_EQ(found[0].size(), 2u);
+  EXPECT_EQ(found[0][0].index, 7);
+  EXPECT_EQ(found[0][1].index, 599);
+  EXPECT_NEAR(found[0][0].log_probability, std::log(0.5), 1e-6);
+  EXPECT_TRUE(found[1].empty());
+}
+
+// Orders that fit into the cache's own memory, some that do not, and memory that someone else
+// holds.
+TEST(KeyValueCache, ReorderKeepsTheRowsAskedFor) {
+  torch::manual_seed(4);
+  const torch::NoGradGuard no_grad;
+  for (const bool shared : {false, true}) {
+    KeyValueCache cache;
+    const torch::Tensor key = random({6, 2, 3, 4}), value = random({6, 2, 3, 4});
+    cache.append(key, value);
+    torch::Tensor expected_key = key, expected_value = value;
+    for (const std::vector<int64_t>& order :
+         std::vector<std::vector<int64_t>>{{0, 1, 2, 3, 4, 5},  // as it was
+                                           {0, 0, 2, 2, 4, 2},  // further children of some
+                                           {0, 5, 2, 4},        // the last ones fill gaps
+                                           {1, 0, 2, 3},        // an exchange does not fit
+                                           {3, 3, 1, 0, 0, 1},  // more than there were
+                                           {5, 4}}) {
+      const KeyValueCache before = shared ? cache : KeyValueCache();
+      const torch::Tensor rows = torch::tensor(order);
+      const torch::Tensor old_key = expected_key;
+      expected_key = expected_key.index_select(0, rows);
+      expected_value = expected_value.index_select(0, rows);
+      cache.reorder(rows);
+      EXPECT_TRUE(torch::equal(cache.key(), expected_key)) << rows;
+      EXPECT_TRUE(torch::equal(cache.value(), expected_value)) << rows;
+      if (shared) {
+        EXPECT_TRUE(torch::equal(before.key(), old_key)) << rows;
+      }
+    }
+    const torch::Tensor more = random({2, 2, 20, 4});
+    cache.append(more, more);
+    EXPECT_TRUE(torch::equal(cache.key(), torch::cat({expected_key, more}, 2)));
+  }
 }
 
 TEST(Precision, NamesAreReadAndUnknownOnesRefused) {

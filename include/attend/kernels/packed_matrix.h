@@ -41,6 +41,9 @@ int64_t packed_bytes(WeightType type, int64_t outputs, int64_t inputs);
 PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const float* weight,
                          const float* bias, void* memory);
 
+/// Panels [begin, end) as a matrix of their own, in the same memory.
+PackedMatrix panels_of(const PackedMatrix& matrix, int64_t begin, int64_t end);
+
 /// The weight as the product sees it, that is, rounded.
 float packed_weight(const PackedMatrix& matrix, int64_t output, int64_t input);
 

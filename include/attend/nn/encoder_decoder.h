@@ -67,6 +67,11 @@ class SequenceModelImpl : public torch::nn::Module {
   /// [..., dim] -> logits [..., vocabulary].
   torch::Tensor output_scores(const torch::Tensor& hidden) const;
 
+  /// ranked_outputs(output_scores(`hidden` [rows, dim]), ...), without holding all scores at once
+  /// where the model is frozen.
+  std::vector<std::vector<RankedOutput>> ranked_outputs(const torch::Tensor& hidden, int64_t count,
+                                                        const std::vector<int64_t>& excluded) const;
+
   /// `hidden` [rows, dim], `targets` [rows] int64 -> the log-probability of each target, without
   /// gradients; 0 for targets below 0.
   torch::Tensor log_probabilities(const torch::Tensor& hidden, const torch::Tensor& targets) const;

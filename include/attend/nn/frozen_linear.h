@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attend/kernels/packed_matrix.h"
+#include "attend/nn/ranked_outputs.h"
 
 namespace attend {
 
@@ -63,6 +64,12 @@ class FrozenLinear {
   /// `input` [rows, inputs], `targets` [rows] int64 -> log softmax(forward(input)) at each target,
   /// [rows]; 0 for targets below 0. Holds a few rows of outputs at a time.
   torch::Tensor log_probabilities(const torch::Tensor& input, const torch::Tensor& targets) const;
+
+  /// The `count` best of each row of forward(`input` [rows, inputs]), where the outputs `excluded`
+  /// count as -inf; the same as ranked_outputs() gives. Of many rows the outputs are never held all
+  /// at once.
+  std::vector<std::vector<RankedOutput>> ranked(const torch::Tensor& input, int64_t count,
+                                                const std::vector<int64_t>& excluded) const;
 
   int64_t bytes() const { return weights_.bytes(); }  ///< that one call reads
 

@@ -14,7 +14,7 @@ namespace attend {
 class KeyValueCache {
  public:
   /// Appends [batch, kv_heads, new, dim] and returns all keys and values so far,
-  /// [batch, kv_heads, length(), dim]. The views are valid until the next append.
+  /// [batch, kv_heads, length(), dim]. The views are valid until the next append or reorder.
   std::pair<torch::Tensor, torch::Tensor> append(const torch::Tensor& key,
                                                  const torch::Tensor& value);
 

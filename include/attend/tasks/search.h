@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "attend/nn/ranked_outputs.h"
+
 namespace attend {
 
 /// A batch of unfinished sequences inside a model: what was read so far is the model's own
@@ -22,6 +24,12 @@ class NextTokenModel {
   /// Reads one more token of every sequence, [sequences] int64, and returns the logits of the token
   /// after it, [sequences, vocabulary].
   virtual torch::Tensor next(const torch::Tensor& tokens) = 0;
+
+  /// ranked_outputs(next(tokens), count, excluded), for models that can do with less than all
+  /// logits.
+  virtual std::vector<std::vector<RankedOutput>> next_ranked(const torch::Tensor& tokens,
+                                                             int64_t count,
+                                                             const std::vector<int64_t>& excluded);
 
   /// Keeps the groups `groups` [new groups] int64, and in them the sequences `rows` [new sequences]
   /// int64, in these orders; a sequence may be kept more than once.

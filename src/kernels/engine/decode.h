@@ -10,6 +10,8 @@ constexpr int64_t kMostDecodeRows = 64;  // of a group: heads * queries
 // Measured: packing pays from 8 queries on when keys are few, and never up to 12 when they are
 // many.
 constexpr int64_t kMostDecodeQueries = 4, kMostLongDecodeQueries = kTileRows, kLongCache = 1024;
+// Of so few keys those of the next pair are asked for at once, not some ahead of each key.
+constexpr int64_t kBriefCache = 64;
 constexpr int64_t kBytesPerTeam = 256 * 1024;  // a cache below this is not worth waking a team
 
 ATTEND_INLINE bool is_decoding(const Attention& a, const Trace& trace) {
@@ -122,7 +124,7 @@ inline int64_t add_addresses(const Attention& a, const CacheRows& which, const c
   return count;
 }
 
-inline void locate_rows(const Attention& a, const CacheRows& which, CacheRows next,
+inline void locate_rows(const Attention& a, const CacheRows& which, CacheRows next, bool brief,
                         RowAddresses& out) {
   int64_t place = out.count = add_addresses(a, which, out.rows);
   const int64_t block_end = rounded_up(place, kLanes), end = block_end + kFetchAhead;
@@ -130,6 +132,7 @@ inline void locate_rows(const Attention& a, const CacheRows& which, CacheRows ne
     for (const char* last = out.rows[place - 1]; place < stop;) out.rows[place++] = last;
   };
   repeat_last(block_end);
+  if (brief) return;
   next.keys.end = at_most(next.keys.end, next.keys.begin + kFetchAhead);
   place += add_addresses(a, next, out.rows + place);
   repeat_last(end);
@@ -169,7 +172,7 @@ inline void start_group(const DecodeCall& call, const Sequence& s, int64_t kv_he
     softmax.output_pitch = call.output_pitch;
     softmax.top_scores = state.top_scores + first * kTopPitch;
     softmax.top_keys = state.top_keys + first * kTopPitch;
-    start_softmax(a, call.forward.trace, head, 0, unknown, softmax);
+    start_softmax(a, call.forward.trace, head, int(a.queries), 0, unknown, softmax);
     for (int64_t row = 0; row < a.queries; ++row) {
       const char* from = static_cast<const char*>(a.query.data) +
                          query_row_offset(a, s, a.query.strides, head, row) * element_size(a);
@@ -226,7 +229,7 @@ inline void add_cache_carefully(const DecodeCall& call, const RowAddresses& valu
 // products = weights * values.
 template <class Rows>
 inline void multiply_weights(const DecodeCall& call, const RowAddresses& values, float* weights,
-                             const DecodeMemory& memory) {
+                             bool fetch, const DecodeMemory& memory) {
   const int64_t width = call.attention.value_dim;
   if constexpr (Rows::kKeys == 2) {
     for (int64_t i = 0; i < call.rows; ++i) {
@@ -238,18 +241,22 @@ inline void multiply_weights(const DecodeCall& call, const RowAddresses& values,
       }
     }
     multiply_values<Rows>(values.rows, values.count, memory.weight_pairs, kPitch / 2, call.rows,
-                          width, memory.products, call.output_pitch);
+                          width, fetch, memory.products, call.output_pitch);
   } else {
-    multiply_values<Rows>(values.rows, values.count, weights, kPitch, call.rows, width,
+    multiply_values<Rows>(values.rows, values.count, weights, kPitch, call.rows, width, fetch,
                           memory.products, call.output_pitch);
   }
 }
 
 // Keys that some query of the sequence sees.
 inline KeyRange seen_keys(const Attention& a, const Sequence& s) {
-  RowTile tile;
-  make_tile(a, s, 0, 0, int(a.queries), tile);
-  return tile.any;
+  KeyRange seen{s.keys, 0};
+  for (int64_t row = 0; row < a.queries; ++row) {
+    const KeyRange own = visible_keys(a, s, row);
+    if (own.begin == own.end) continue;
+    seen = {at_most(seen.begin, own.begin), at_least(seen.end, own.end)};
+  }
+  return seen.begin < seen.end ? seen : KeyRange{};
 }
 
 // The keys of the pair behind that of `s` and `kv_head`; none behind the last one.
@@ -262,6 +269,17 @@ inline KeyRange keys_behind(const Attention& a, Sequence& s, int64_t& kv_head) {
   return seen_keys(a, s);
 }
 
+// Asks for all `keys` of one head at once.
+inline void fetch_rows(const Attention& a, const ConstTensor& tensor, int64_t dims,
+                       const Sequence& s, int64_t kv_head, KeyRange keys) {
+  const int64_t size = element_size(a);
+  for (int64_t key = keys.begin; key < keys.end; ++key) {
+    const char* row = static_cast<const char*>(tensor.data) +
+                      key_row_offset(a, s, tensor.strides, kv_head, key) * size;
+    for (int64_t byte = 0; byte < dims * size; byte += 64) __builtin_prefetch(row + byte, 0, 3);
+  }
+}
+
 // All keys of `range` for one group. `careful`: where values are not finite.
 template <class Rows>
 inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_head, KeyRange range,
@@ -272,15 +290,21 @@ inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_he
   Sequence next_sequence = s;
   int64_t next_head = kv_head;
   const KeyRange keys_there = keys_behind(a, next_sequence, next_head);
+  const bool brief = range.end - range.begin <= kBriefCache;
+  if (brief) {
+    const KeyRange some{keys_there.begin, at_most(keys_there.end, keys_there.begin + kBriefCache)};
+    fetch_rows(a, a.key, a.dim, next_sequence, next_head, some);
+    fetch_rows(a, a.value, a.value_dim, next_sequence, next_head, some);
+  }
   for (KeyRange keys{range.begin, range.begin};;) {
     keys = next_group_keys(call, s, state, keys.end, range.end);
     if (keys.begin >= keys.end) return;
     float* scores = memory.scores + (keys.begin - panel_start(keys.begin));
     const CacheRows chunk_values{a.value, s, kv_head, keys};
-    locate_rows(a, {a.key, s, kv_head, keys}, chunk_values, rows);
+    locate_rows(a, {a.key, s, kv_head, keys}, chunk_values, brief, rows);
     gather_rows(a, a.key.strides.dim, a.dim, memory.rows, rows);
     multiply_cache<Rows>(rows.rows, rows.count, memory.queries, call.rows, call.query_pitch, a.dim,
-                         key_factor(a), scores);
+                         key_factor(a), !brief, scores);
     for (int64_t i = 0; i < call.group; ++i) {
       soften(a, s, state.tiles[i], keys, call.forward.trace, state.softmax[i],
              memory.scores + i * a.queries * kPitch);
@@ -288,13 +312,13 @@ inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_he
     }
     const CacheRows next_pair{a.key, next_sequence, next_head, keys_there};
     const CacheRows next_chunk{a.key, s, kv_head, {keys.end, range.end}};
-    locate_rows(a, chunk_values, keys.end < range.end ? next_chunk : next_pair, rows);
+    locate_rows(a, chunk_values, keys.end < range.end ? next_chunk : next_pair, brief, rows);
     gather_rows(a, a.value.strides.dim, a.value_dim, memory.rows, rows);
     if (careful) {
       add_cache_carefully(call, rows, scores, state.output);
       continue;
     }
-    multiply_weights<Rows>(call, rows, scores, memory);
+    multiply_weights<Rows>(call, rows, scores, !brief, memory);
     for (int64_t i = 0; i < call.rows; ++i) {
       float* out = state.output + i * call.output_pitch;
       const float* product = memory.products + i * call.output_pitch;

@@ -92,12 +92,9 @@ struct Fetch {
   }
 };
 
-// Calls visit(rows, is it the first call, first row) for groups of 4, 2 and 1 rows; the first two
-// as constants.
-template <class Visit>
-ATTEND_INLINE void for_row_groups(int64_t rows, const Visit& visit) {
+template <class Fetch, class Visit>
+ATTEND_INLINE void visit_row_groups(int64_t rows, Fetch first, const Visit& visit) {
   using std::integral_constant;
-  constexpr std::true_type first{};
   constexpr std::false_type later{};
   int64_t i = 4;
   if (rows >= 4) {
@@ -110,6 +107,17 @@ ATTEND_INLINE void for_row_groups(int64_t rows, const Visit& visit) {
     if (rows % 2) visit(integral_constant<int, 1>{}, later, rows - 1);
   } else if (rows == 1) {
     visit(integral_constant<int, 1>{}, first, 0);
+  }
+}
+
+// Calls visit(rows, whether to fetch, first row) for groups of 4, 2 and 1 rows; the first two as
+// constants. Only the first call fetches, and none without `fetch`.
+template <class Visit>
+ATTEND_INLINE void for_row_groups(int64_t rows, bool fetch, const Visit& visit) {
+  if (fetch) {
+    visit_row_groups(rows, std::true_type{}, visit);
+  } else {
+    visit_row_groups(rows, std::false_type{}, visit);
   }
 }
 
@@ -168,14 +176,15 @@ ATTEND_INLINE void multiply_key_block(const char* const* keys, const float* quer
 // those of RowAddresses.
 template <class Rows>
 inline void multiply_cache(const char* const* keys, int64_t count, const float* queries,
-                           int64_t rows, int64_t pitch, int64_t dim, float factor, float* out) {
+                           int64_t rows, int64_t pitch, int64_t dim, float factor, bool fetch,
+                           float* out) {
   const Vec factors = broadcast(factor);
   for (int64_t j = 0; j < count; j += kLanes) {
     const auto block = [&](auto kRows, auto kFetch, int64_t i) ATTEND_INLINE_LAMBDA {
       multiply_key_block<Rows, kRows, kFetch>(keys + j, queries + i * pitch, pitch, dim, factors,
                                               out + i * kPitch + j);
     };
-    for_row_groups(rows, block);
+    for_row_groups(rows, fetch, block);
   }
 }
 
@@ -263,8 +272,8 @@ constexpr int64_t kValueBlockBytes = 4096;  // of values that stay in L1 while a
 // out[rows][out_pitch] = weights ([rows][weight_pitch], pairs for Bf16 arithmetic) * values.
 template <class Rows>
 inline void multiply_values(const char* const* values, int64_t count, const float* weights,
-                            int64_t weight_pitch, int64_t rows, int64_t width, float* out,
-                            int64_t out_pitch) {
+                            int64_t weight_pitch, int64_t rows, int64_t width, bool fetch,
+                            float* out, int64_t out_pitch) {
   const int64_t step = at_least(kFetchKeys, kValueBlockBytes / (width * Rows::kBytes) / 2 * 2);
   for (int64_t j = 0; j < count; j += step) {
     const int64_t keys = at_most(step, count - j);
@@ -273,6 +282,6 @@ inline void multiply_values(const char* const* values, int64_t count, const floa
           values + j, keys, weights + i * weight_pitch + j / Rows::kKeys, weight_pitch, width,
           j == 0, out + i * out_pitch, out_pitch);
     };
-    for_row_groups(rows, block);
+    for_row_groups(rows, fetch, block);
   }
 }

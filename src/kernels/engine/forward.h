@@ -92,7 +92,7 @@ inline void close_tile(const ForwardCall& call, const Sequence& s, const RowTile
     Vec rows[kLanes];
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes; ++i) {
-      rows[i] = first + i < kTileRows ? load(state.sum + (first + i) * kLanes) : zero();
+      rows[i] = first + i < tile.count ? load(state.sum + (first + i) * kLanes) : zero();
     }
     store(sums + first, sum_each(rows));
     store(totals + first, load(sums + first));
@@ -380,7 +380,7 @@ inline void forward_block(const ForwardCall& call, const Sequence& s, const Pack
     longest_query = longest_row(a, tiles, count);
   }
   for (int t = 0; t < count; ++t) {
-    start_softmax(a, call.trace, head, longest_query, packed, states[t]);
+    start_softmax(a, call.trace, head, kTileRows, longest_query, packed, states[t]);
   }
   const auto scores_of = [&](int tile, int64_t chunk) {
     const int64_t place = call.keeps_weights ? tile * chunks_of(s.keys) + chunk / kChunk : 0;
@@ -399,7 +399,7 @@ inline void forward_block(const ForwardCall& call, const Sequence& s, const Pack
       PackedHead careful = packed;
       careful.values_ordinary = false;
       start_tile(call, s, head, tiles[t].first, t, memory, squares);
-      start_softmax(a, call.trace, head, longest_query, careful, states[t]);
+      start_softmax(a, call.trace, head, kTileRows, longest_query, careful, states[t]);
       for (int64_t chunk = first_chunk; chunk < any.end; chunk += kChunk) {
         advance_tile(call, s, careful, tiles[t], {chunk, chunk + kChunk}, false,
                      scores_of(t, chunk), memory, states[t]);

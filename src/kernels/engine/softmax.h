@@ -33,8 +33,8 @@ struct SoftmaxState {
   Ints largest;
 };
 
-// `longest_query`: an upper bound of |query| over the rows.
-inline void start_softmax(const Attention& a, const Trace& trace, int64_t query_head,
+// For `rows` rows; `longest_query`: an upper bound of |query| over them.
+inline void start_softmax(const Attention& a, const Trace& trace, int64_t query_head, int rows,
                           float longest_query, const PackedHead& head, SoftmaxState& state) {
   const float sink = a.sink ? float(a.sink[query_head] * kLog2E) : -__builtin_inff();
   const float bound = longest_query * head.key_norm;
@@ -44,7 +44,7 @@ inline void start_softmax(const Attention& a, const Trace& trace, int64_t query_
   state.started = state.closed = false;
   const float lowest = __builtin_ceilf(sink);
   const float fixed = __builtin_ceilf(bound);
-  for (int i = 0; i < kTileRows; ++i) {
+  for (int i = 0; i < rows; ++i) {
     state.shift[i] = state.bounded && fixed > lowest ? fixed : lowest;
     state.best[i] = -__builtin_inff();
     store(state.sum + i * kLanes, zero());
