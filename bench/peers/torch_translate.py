@@ -1,7 +1,7 @@
 # Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 """Translates with a run that attend trained, in PyTorch: the same weights, search and batches.
 
-  python3 torch_translate.py RUN SOURCES OUT --beam 4 --threads 1 [--batch 64] [--rounds 3]
+  python3 torch_translate.py RUN SOURCES OUT --beam 4 --threads 1 [--batch 64] [--dtype bf16] [--rounds 3]
 
 RUN      folder with config.json, model.safetensors and spm.model (model.kind transformer, positions relative, GELU)
 SOURCES  one sentence a line
@@ -54,7 +54,7 @@ def bucket(distance, buckets, reach, causal):
 
 
 class Translator:
-    def __init__(self, run):
+    def __init__(self, run, dtype):
         config = json.loads((run / "config.json").read_text())
         self.model, self.decode = config["model"], config["decode"]
         if self.model["kind"] != "transformer" or self.model["positions"] != "relative" \
@@ -80,6 +80,9 @@ class Translator:
                 if side == "decoder":
                     self.join(f"{side}.block_{layer}.cross_attention.", ("key", "value"))
         self.longest = longest
+        self.dtype = dtype
+        self.weights = {name: weight.to(dtype) for name, weight in self.weights.items()}
+        self.embedding = self.weights["embedding.weight"]
 
     def join(self, name, parts):
         for kind in ("weight", "bias"):
@@ -147,14 +150,15 @@ class Translator:
         source = torch.full((count, int(lengths.max())), PAD)
         for row, one in zip(source, sentences):
             row[:len(one) + 1] = torch.tensor([START] + one)
-        hidden_keys = torch.zeros(source.shape).masked_fill(torch.arange(source.shape[1]) >= lengths[:, None],
-                                                            -math.inf)[:, None, None]
+        hidden_keys = torch.zeros(source.shape, dtype=self.dtype).masked_fill(
+            torch.arange(source.shape[1]) >= lengths[:, None], -math.inf)[:, None, None]
         encoded = self.encode(source, hidden_keys)
         memory = [self.split(self.linear(encoded, f"decoder.block_{layer}.cross_attention.joined"), 2)
                   for layer in range(self.decoder_layers)]
         limits = (self.decode["max_ratio"] * (lengths - 1)).long() + self.decode["max_extra"]
         longest, penalty = int(limits.max()), self.decode["length_penalty"]
-        caches = [torch.empty(2, count * beam, self.heads, longest, self.dim) for _ in range(self.decoder_layers)]
+        caches = [torch.empty(2, count * beam, self.heads, longest, self.dim, dtype=self.dtype)
+                  for _ in range(self.decoder_layers)]
         results, numbers = [None] * count, torch.arange(count)
         tokens = torch.full((count * beam,), START)
         written = torch.full((count, beam, longest), PAD)
@@ -163,7 +167,7 @@ class Translator:
         ended, ended_scores = written.clone(), torch.full((count, beam), -math.inf)
         forbidden = torch.tensor([PAD, UNKNOWN, MASK, START])
         for position in range(longest):
-            logits = self.step(tokens, caches, memory, hidden_keys, position, beam)
+            logits = self.step(tokens, caches, memory, hidden_keys, position, beam).float()
             logits[:, forbidden] = -math.inf  # what may not be said has no probability either
             total = scores[:, :, None] + F.log_softmax(logits, -1).view(-1, beam, vocabulary)
             values, places = total.flatten(1).topk(2 * beam)
@@ -201,7 +205,7 @@ class Translator:
             rows, tokens = rows.flatten(), tokens.flatten()
             moved = position + 1
             for layer, cache in enumerate(caches):
-                fresh = torch.empty(2, len(rows), self.heads, longest, self.dim)
+                fresh = torch.empty(2, len(rows), self.heads, longest, self.dim, dtype=self.dtype)
                 fresh[:, :, :, :moved] = cache[:, rows, :, :moved]
                 caches[layer] = fresh
         return results
@@ -215,10 +219,11 @@ def main():
     parser.add_argument("--beam", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--rounds", type=int, default=3)
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
-    translator = Translator(flags.run)
+    translator = Translator(flags.run, torch.bfloat16 if flags.dtype == "bf16" else torch.float32)
     lines = flags.sources.read_text(encoding="utf-8").splitlines()
     seconds, texts = [], []
     for _ in range(flags.rounds):
@@ -233,7 +238,7 @@ def main():
         seconds.append(time.perf_counter() - begin)
     flags.out.write_text("\n".join(texts) + "\n", encoding="utf-8")
     print(json.dumps({"peer": "torch-" + torch.__version__.split("+")[0],
-                      "case": f"translate_f32_beam{flags.beam}_{len(lines)}", "threads": flags.threads,
+                      "case": f"translate_{flags.dtype}_beam{flags.beam}_{len(lines)}", "threads": flags.threads,
                       "ms_min": round(1e3 * min(seconds), 1),
                       "ms_median": round(1e3 * sorted(seconds)[len(seconds) // 2], 1),
                       "sentences_per_s": round(len(lines) / min(seconds), 1)}))

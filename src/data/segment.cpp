@@ -21,21 +21,25 @@ using internal::CodePoint;
 using internal::next_code_point;
 using internal::Utf16Text;
 
-enum class Boundary { kCharacter, kWord };
+enum class Boundary { kCharacter, kWord, kSentence };
 
 // An ICU iterator holds its text and position, so each thread keeps its own; making one takes as
 // long as cutting thousands of words.
 icu::BreakIterator& iterator(Boundary boundary) {
   thread_local std::unique_ptr<icu::BreakIterator> characters;
   thread_local std::unique_ptr<icu::BreakIterator> words;
-  auto& instance = boundary == Boundary::kCharacter ? characters : words;
+  thread_local std::unique_ptr<icu::BreakIterator> sentences;
+  auto& instance = boundary == Boundary::kCharacter ? characters
+                   : boundary == Boundary::kWord    ? words
+                                                    : sentences;
   if (instance == nullptr) {
     UErrorCode status = U_ZERO_ERROR;
     const icu::Locale& locale = icu::Locale::getRoot();
     std::unique_ptr<icu::BreakIterator> made(
         boundary == Boundary::kCharacter
             ? icu::BreakIterator::createCharacterInstance(locale, status)
-            : icu::BreakIterator::createWordInstance(locale, status));
+        : boundary == Boundary::kWord ? icu::BreakIterator::createWordInstance(locale, status)
+                                      : icu::BreakIterator::createSentenceInstance(locale, status));
     if (U_FAILURE(status)) {
       throw model_error("ICU has no word rules; install the package libicu72 or newer");
     }
@@ -183,6 +187,27 @@ std::vector<Span> mixed_spans(std::string_view text) {
             {wide.offset[static_cast<size_t>(i)], wide.offset[static_cast<size_t>(i) + 1]});
     }
   }
+  return spans;
+}
+
+std::vector<Span> sentence_spans(std::string_view text) {
+  std::vector<Span> spans;
+  const Utf16Text wide = internal::to_utf16(text);
+  const char16_t* units = wide.text.data();
+  const auto is_stop = [&](int32_t at) {
+    return units[at] == u'.' || units[at] == u'!' || units[at] == u'?';
+  };
+  const auto add = [&](int32_t begin, int32_t end) {
+    int32_t from = begin;
+    for (int32_t at = begin + 1; at + 1 < end; ++at) {
+      if (is_stop(at) && u_isUWhiteSpace(units[at - 1]) && u_isUWhiteSpace(units[at + 1])) {
+        add_trimmed(wide, from, at + 1, spans);
+        from = at + 1;
+      }
+    }
+    add_trimmed(wide, from, end, spans);
+  };
+  for_each_segment(wide, 0, static_cast<int32_t>(wide.text.size()), Boundary::kSentence, add);
   return spans;
 }
 

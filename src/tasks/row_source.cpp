@@ -22,6 +22,9 @@ json entry_defaults(bool labelled) {
   if (labelled) {
     defaults["label_column"] = "";
     defaults["weight"] = 1.0;
+    defaults["sentences"] = false;
+    defaults["margin"] = 0.0;
+    defaults["trust"] = 1.0;
   }
   return defaults;
 }
@@ -56,6 +59,17 @@ RowSource parse_entry(json entry, const std::string& origin, bool labelled) {
       throw usage_error(origin + ".weight is " + entry["weight"].dump() +
                         "; it must be above 0 and at most 1000");
     }
+    source.by_sentence = entry["sentences"];
+    source.margin = entry["margin"];
+    source.trust = entry["trust"];
+    if (!(source.margin >= 0 && source.margin <= 1000)) {
+      throw usage_error(origin + ".margin is " + entry["margin"].dump() +
+                        "; it must be 0 (labels are sure) to 1000");
+    }
+    if (!(source.trust >= 0 && source.trust <= 1000)) {
+      throw usage_error(origin + ".trust is " + entry["trust"].dump() +
+                        "; it must be from 0 to 1000");
+    }
   }
   for (const json& value : entry["leave_out"]) {
     if (!value.is_string()) {
@@ -70,6 +84,9 @@ RowSource parse_entry(json entry, const std::string& origin, bool labelled) {
   }
   source.by_span = !entry["span_column"].get<std::string>().empty();
   if (source.by_span) source.reader.extra_columns.push_back(entry["span_column"]);
+  if (source.by_span && source.by_sentence) {
+    throw usage_error(origin + ": \"span_column\" and \"sentences\" exclude each other");
+  }
   return source;
 }
 
@@ -100,12 +117,15 @@ SourceRows read_source(const RowSource& source, const std::unordered_set<std::st
     }
     const auto label = source.labels.find(row.label);
     if (label != source.labels.end()) row.label = label->second;
-    if (!source.by_span) {
+    if (!source.by_span && !source.by_sentence) {
       take(std::move(row));
       continue;
     }
     const std::string origin = source.file + ":" + std::to_string(row.line);
-    for (const Span& span : evidence_spans({row.text, row.label, row.extra.back(), origin})) {
+    const std::vector<Span> parts =
+        source.by_sentence ? sentence_spans(row.text)
+                           : evidence_spans({row.text, row.label, row.extra.back(), origin});
+    for (const Span& span : parts) {
       Row part;
       part.text = row.text.substr(static_cast<size_t>(span.begin),
                                   static_cast<size_t>(span.end - span.begin));
@@ -114,10 +134,13 @@ SourceRows read_source(const RowSource& source, const std::unordered_set<std::st
       take(std::move(part));
     }
   }
-  if (result.rows.empty()) {
-    throw data_error(describe(source, result) + ": nothing is left to train on; take the file out");
-  }
+  require_rows(source, result);
   return result;
+}
+
+void require_rows(const RowSource& source, const SourceRows& rows) {
+  if (!rows.rows.empty()) return;
+  throw data_error(describe(source, rows) + ": nothing is left to train on; take the file out");
 }
 
 std::string describe(const RowSource& source, const SourceRows& rows) {
@@ -125,6 +148,7 @@ std::string describe(const RowSource& source, const SourceRows& rows) {
   if (source.weight != 1) text += fmt::format(", weight {}", source.weight);
   text += fmt::format(", {} equal to dev rows dropped", rows.equal_to_dev);
   if (rows.left_out > 0) text += fmt::format(", {} left out", rows.left_out);
+  if (source.margin > 0) text += fmt::format(", {} undecided ones dropped", rows.undecided);
   return text;
 }
 

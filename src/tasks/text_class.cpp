@@ -1,6 +1,7 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "text_class.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "attend/base/error.h"
@@ -10,6 +11,7 @@
 #include "attend/nn/weights.h"
 #include "factored_linear.h"
 #include "naive_bayes_svm.h"
+#include "row_judge.h"
 #include "skip_gram.h"
 #include "text_class_config.h"
 #include "tokenizer_options.h"
@@ -55,16 +57,8 @@ std::vector<int64_t> gold_indices(const Dataset& data) {
 SparseRows sparse_rows(const TextDataset& data) {
   SparseRows rows;
   for (int64_t row = 0; row < data.size(); ++row) {
-    const auto& hits = data.example(row).ngrams;
+    append_ngrams(data.example(row).ngrams, rows);
     rows.weights.push_back(data.example(row).weight);
-    const auto values = ngram_values(hits);
-    std::map<int32_t, float> sums;
-    for (size_t i = 0; i < hits.size(); ++i) sums[hits[i].feature] += values[i];
-    for (const auto& [feature, value] : sums) {
-      rows.features.push_back(feature);
-      rows.values.push_back(value);
-    }
-    rows.offsets.push_back(static_cast<int64_t>(rows.features.size()));
   }
   return rows;
 }
@@ -104,6 +98,16 @@ void TextClassTask::settle_format(const ReadResult& read) {
   if (data.value("label_column", "").empty()) data["label_column"] = read.label_column;
 }
 
+int64_t TextClassTask::class_of(const std::string& path, const Row& row) const {
+  const int64_t index = labels_.find(row.label);
+  if (index >= 0) return index;
+  const std::string near = nearest_name(row.label, labels_.names());
+  throw data_error(
+      path + ":" + std::to_string(row.line) + ": label \"" + row.label +
+      "\" does not occur in the training data; " +
+      (near.empty() ? "mend the row or train with it" : "did you mean \"" + near + "\"?"));
+}
+
 std::vector<TextExample> TextClassTask::encode(const std::string& path,
                                                const std::vector<Row>& rows, bool with_gold) const {
   std::vector<TextExample> examples;
@@ -112,14 +116,7 @@ std::vector<TextExample> TextClassTask::encode(const std::string& path,
     TextExample example = encoder_.encode(row.text);
     if (with_gold) {
       example.label = row.label;
-      example.label_index = labels_.find(row.label);
-      if (example.label_index < 0) {
-        const std::string near = nearest_name(row.label, labels_.names());
-        throw data_error(
-            path + ":" + std::to_string(row.line) + ": label \"" + row.label +
-            "\" does not occur in the training data; " +
-            (near.empty() ? "mend the row or train with it" : "did you mean \"" + near + "\"?"));
-      }
+      example.label_index = class_of(path, row);
     }
     examples.push_back(std::move(example));
   }
@@ -170,14 +167,67 @@ std::vector<SourceRows> TextClassTask::read_sources(const std::vector<RowSource>
   }
   for (const RowSource& source : sources) {
     read.push_back(read_source(source, dev_keys));
-    description_ += "; " + std::string(key) + " " + describe(source, read.back());
-    sources_.push_back({{"setting", key},
-                        {"file", source.file},
-                        {"rows", read.back().rows.size()},
-                        {"equal_to_dev", read.back().equal_to_dev},
-                        {"left_out", read.back().left_out}});
   }
   return read;
+}
+
+void TextClassTask::note_sources(const std::vector<RowSource>& sources,
+                                 const std::vector<SourceRows>& read, const char* key) {
+  for (size_t i = 0; i < read.size(); ++i) {
+    description_ += "; " + std::string(key) + " " + describe(sources[i], read[i]);
+    sources_.push_back({{"setting", key},
+                        {"file", sources[i].file},
+                        {"rows", read[i].rows.size()},
+                        {"equal_to_dev", read[i].equal_to_dev},
+                        {"left_out", read[i].left_out}});
+    if (sources[i].margin > 0) sources_.back()["undecided"] = read[i].undecided;
+  }
+}
+
+void TextClassTask::judge_sources(const std::vector<RowSource>& sources,
+                                  const std::vector<std::string>& paths,
+                                  const std::vector<Row>& rows, std::vector<SourceRows>& read) {
+  const auto is_judged = [](const RowSource& source) { return source.margin > 0; };
+  const auto judged = std::find_if(sources.begin(), sources.end(), is_judged);
+  if (judged == sources.end()) return;
+  if (!wants_ngrams(config_)) {
+    throw usage_error("data.extra[" + std::to_string(judged - sources.begin()) +
+                      "].margin needs text.ngrams, by which the rows are judged; set it to 0 to "
+                      "take their labels as they are");
+  }
+  SureTexts train, dev;
+  const auto add = [&](SureTexts& to, const std::string& path, const Row& row, double weight) {
+    to.texts.push_back(row.text);
+    to.classes.push_back(class_of(path, row));
+    to.weights.push_back(static_cast<float>(weight));
+  };
+  for (const Row& row : rows) add(train, paths[0], row, 1);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    if (is_judged(sources[i])) continue;
+    for (const Row& row : read[i].rows) add(train, sources[i].file, row, sources[i].weight);
+  }
+  for (const auto& path : setting<std::vector<std::string>>(config_, "data", "dev")) {
+    for (const Row& row : read_rows(path, reader_options(config_, path, label_file_, true)).rows) {
+      add(dev, path, row, 1);
+    }
+  }
+  const RowJudge judge(ngram_options(config_), wide_options(config_), labels_.size(), train, dev);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    if (!is_judged(sources[i])) continue;
+    std::vector<Row> decided;
+    for (Row& row : read[i].rows) {
+      const int64_t found = judge.judge(row.text, class_of(sources[i].file, row), sources[i].trust,
+                                        sources[i].margin);
+      if (found < 0) {
+        ++read[i].undecided;
+        continue;
+      }
+      row.label = labels_.names()[static_cast<size_t>(found)];
+      decided.push_back(std::move(row));
+    }
+    read[i].rows = std::move(decided);
+    require_rows(sources[i], read[i]);
+  }
 }
 
 std::shared_ptr<Dataset> TextClassTask::prepare(const json& config,
@@ -190,9 +240,12 @@ std::shared_ptr<Dataset> TextClassTask::prepare(const json& config,
       row_sources(setting<json>(config_, "train", "pretrain").at("texts"), "train.pretrain.texts",
                   /*labelled=*/false);
   const std::vector<Row> rows = read_training_rows(paths);
-  const std::vector<SourceRows> extra_rows = read_sources(extra, "data.extra");
+  std::vector<SourceRows> extra_rows = read_sources(extra, "data.extra");
+  judge_sources(extra, paths, rows, extra_rows);
+  note_sources(extra, extra_rows, "data.extra");
   const std::vector<SourceRows> plain_rows =
       read_sources(pretrained ? plain : std::vector<RowSource>(), "train.pretrain.texts");
+  note_sources(plain, plain_rows, "train.pretrain.texts");
 
   std::vector<std::string> all_texts;
   all_texts.reserve(rows.size());

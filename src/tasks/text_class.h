@@ -68,6 +68,12 @@ class TextClassTask : public Task {
   void settle_format(const ReadResult& read);
   std::vector<Row> read_training_rows(const std::vector<std::string>& paths);
   std::vector<SourceRows> read_sources(const std::vector<RowSource>& sources, const char* key);
+  // Gives the rows of sources with a margin the labels that they seem to have; see RowJudge.
+  void judge_sources(const std::vector<RowSource>& sources, const std::vector<std::string>& paths,
+                     const std::vector<Row>& rows, std::vector<SourceRows>& read);
+  void note_sources(const std::vector<RowSource>& sources, const std::vector<SourceRows>& read,
+                    const char* key);
+  int64_t class_of(const std::string& path, const Row& row) const;
   void build_model();
   bool has_fitted_wide() const;
   void pretrain(const Dataset& train);

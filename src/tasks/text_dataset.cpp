@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace attend {
 
@@ -29,6 +30,17 @@ std::vector<float> ngram_values(const std::vector<NgramHit>& hits) {
     values.push_back(static_cast<float>(weight / occurrences[i]));
   }
   return values;
+}
+
+void append_ngrams(const std::vector<NgramHit>& hits, SparseRows& rows) {
+  const auto values = ngram_values(hits);
+  std::map<int32_t, float> sums;
+  for (size_t i = 0; i < hits.size(); ++i) sums[hits[i].feature] += values[i];
+  for (const auto& [feature, value] : sums) {
+    rows.features.push_back(feature);
+    rows.values.push_back(value);
+  }
+  rows.offsets.push_back(static_cast<int64_t>(rows.features.size()));
 }
 
 std::string TextDataset::notice(int64_t row) const {

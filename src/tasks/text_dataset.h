@@ -11,6 +11,7 @@
 #include "attend/data/ngrams.h"
 #include "attend/data/tokenizer.h"
 #include "attend/tasks/task.h"
+#include "naive_bayes_svm.h"
 
 namespace attend {
 
@@ -53,6 +54,9 @@ class TextDataset : public Dataset {
 /// words are counted apart and make up half of the squared length each, since there are many more
 /// of the former; where a text has only one kind, that is all of it.
 std::vector<float> ngram_values(const std::vector<NgramHit>& hits);
+
+/// Adds a row of the distinct n-grams with their values, as the wide term sees a text.
+void append_ngrams(const std::vector<NgramHit>& hits, SparseRows& rows);
 
 /// Everything that turns a text into an example: fixed after training began.
 struct TextEncoder {

@@ -119,6 +119,17 @@ TEST(Mixed, CutsHanSinglyAndKeepsEnglishWords) {
   EXPECT_EQ(pieces(mixed_spans, "葛\U000E0100城𠀀a"), (Pieces{"葛\U000E0100", "城", "𠀀", "a"}));
 }
 
+TEST(Sentences, EndAtStopsThatEndOne) {
+  EXPECT_EQ(pieces(sentence_spans, "It cost $3.14. He paid!  \n Why?"),
+            (Pieces{"It cost $3.14.", "He paid!", "Why?"}));
+  EXPECT_EQ(pieces(sentence_spans, "我喜欢。你呢？好！"), (Pieces{"我喜欢。", "你呢？", "好！"}));
+  // Tokenised and in lower case; a stop inside a word, or at the beginning, ends nothing.
+  EXPECT_EQ(pieces(sentence_spans, "a so - so film . the cast ? good ! mr. x said so ."),
+            (Pieces{"a so - so film .", "the cast ?", "good !", "mr. x said so ."}));
+  EXPECT_EQ(pieces(sentence_spans, ". and ..."), (Pieces{". and ..."}));
+  EXPECT_EQ(pieces(sentence_spans, " \n\t"), Pieces{});
+}
+
 TEST(Segments, CoverRandomText) {
   std::mt19937 random(7);
   for (int i = 0; i < 3000; ++i) {

@@ -86,6 +86,17 @@ TEST(RowSource, SpansBecomeRows) {
             std::string::npos);
 }
 
+TEST(RowSource, SentencesBecomeRowsAndThoseOfTheDevSetAreDropped) {
+  TemporaryFolder folder;
+  const auto file = folder.write("long.tsv", "1\tgood film . we laughed ! oh dear .\n0\tBad.\n");
+  const auto sources = row_sources(
+      {{{"file", file}, {"label_column", "1"}, {"text_column", "2"}, {"sentences", true}}},
+      "data.extra", true);
+  const SourceRows rows = read_source(sources[0], {comparison_key("We laughed")});
+  EXPECT_EQ(lines_of(rows), (std::vector<std::string>{"1|good film .", "1|oh dear .", "0|Bad."}));
+  EXPECT_EQ(rows.equal_to_dev, 1);
+}
+
 TEST(RowSource, SaysWhichEntryIsWrong) {
   const auto error = [&](const json& entry, bool labelled = true) {
     return error_of(
@@ -106,6 +117,10 @@ TEST(RowSource, SaysWhichEntryIsWrong) {
   EXPECT_NE(error({{"file", "a"}, {"category_column", "2"}}).find("need each other"),
             std::string::npos);
   EXPECT_NE(error({{"file", "a"}, {"category_column", "2"}, {"leave_out", {1}}}).find("texts"),
+            std::string::npos);
+  EXPECT_NE(error({{"file", "a"}, {"margin", -1}}).find("margin is -1"), std::string::npos);
+  EXPECT_NE(error({{"file", "a"}, {"trust", 2000}}).find("from 0 to 1000"), std::string::npos);
+  EXPECT_NE(error({{"file", "a"}, {"span_column", "s"}, {"sentences", true}}).find("exclude"),
             std::string::npos);
   // What has no meaning without labels is not known there.
   EXPECT_NE(error({{"file", "a"}, {"weight", 2}}, false).find("unknown setting"),
@@ -169,6 +184,43 @@ TEST_F(ExtraRows, StandBehindTheTrainingRowsWithTheirWeight) {
   const double same = task_->loss(output, unweighted, classes).item<double>();
   unweighted.inputs.erase("row_weights");
   EXPECT_NEAR(same, task_->loss(output, unweighted, classes).item<double>(), 1e-6);
+}
+
+// Of a hint and a marker that says something else the stronger one wins; where nothing is known,
+// the hint alone does not reach the margin. A dev set that errs now and then keeps the judge's log
+// odds small.
+TEST_F(ExtraRows, LabelsThatAreHintsAreJudged) {
+  const auto file = folder_.write("hints.tsv", "B\tsome alpha tree\nB\tbeta and sun\nC\t???\n");
+  const auto dev = folder_.write("often.tsv",
+                                 "A\talpha\nA\talpha sun\nA\tbeta\nB\tbeta\nB\tbeta sun\n"
+                                 "B\tgamma\nC\tgamma\nC\tgamma sun\nC\talpha\n");
+  const auto labels = [&](double trust, double margin) {
+    const json entry = {{"file", file},
+                        {"label_column", "1"},
+                        {"text_column", "2"},
+                        {"trust", trust},
+                        {"margin", margin}};
+    const auto data =
+        prepare({{"data", {{"extra", {entry}}, {"dev", {dev}}}},
+                 {"model", {{"wide", "fitted"}}},
+                 {"text", {{"ngrams", {{"char_max", 3}, {"word_max", 1}, {"min_count", 1}}}}}});
+    std::string found;
+    for (int64_t row = 60; row < data->size(); ++row) found += data->gold(row);
+    return found;
+  };
+  EXPECT_EQ(labels(0.1, 0), "BBC");  // margin 0: as they are
+  EXPECT_EQ(labels(0.1, 0.5), "AB");
+  EXPECT_EQ(task_->state().at("sources").at(0).at("undecided"), 1);
+  EXPECT_EQ(labels(50, 0.5), "BBC");
+  const auto none = error_of([&] { labels(0, 999); }, ExitCode::kData);
+  EXPECT_NE(none.find("nothing is left"), std::string::npos) << none;
+}
+
+TEST_F(ExtraRows, HintsNeedNgrams) {
+  const auto file = folder_.write("hints.tsv", "B\tsome alpha tree\n");
+  const json entry = {{"file", file}, {"label_column", "1"}, {"text_column", "2"}, {"margin", 1}};
+  const auto error = error_of([&] { prepare({{"data", {{"extra", {entry}}}}}); }, ExitCode::kUsage);
+  EXPECT_NE(error.find("data.extra[0].margin needs text.ngrams"), std::string::npos) << error;
 }
 
 TEST_F(ExtraRows, NeedADevFileAndKnownLabels) {

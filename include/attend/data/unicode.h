@@ -61,6 +61,11 @@ std::vector<Span> word_spans(std::string_view text);
 /// Needs no dictionary, and is several times faster on Chinese.
 std::vector<Span> mixed_spans(std::string_view text);
 
+/// Sentences by the Unicode rules, white space at their ends left out. Full stops, question and
+/// exclamation marks that stand alone between white space end one too, whatever follows: in
+/// tokenised text, which is often in lower case, the Unicode rules find no end there.
+std::vector<Span> sentence_spans(std::string_view text);
+
 /// The number of user-perceived characters, white space not counted.
 int64_t count_characters(std::string_view text);
 
