@@ -52,6 +52,7 @@ void OutputRanking::add(std::span<const float> outputs) {
 }
 
 std::vector<RankedOutput> OutputRanking::best() {
+  if (!std::isfinite(sum_)) return {};
   std::sort_heap(heap_.begin(), heap_.end(), is_better);
   const double rest = std::log(sum_);  // apart from the shift, beside which it may be tiny
   for (RankedOutput& one : heap_) {

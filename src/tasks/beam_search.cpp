@@ -56,9 +56,7 @@ std::vector<std::vector<RankedOutput>> next_candidates(NextTokenModel& model,
                                                        const std::vector<Beam>& beams,
                                                        const torch::Tensor& tokens) {
   const int64_t count = 2 * options.beam;
-  const bool plain = options.repetition_penalty == 1 && options.no_repeat_ngram == 0 &&
-                     !options.adjust && options.min_length == 0;
-  if (plain) return model.next_ranked(tokens, count, options.forbidden);
+  if (is_plain(options)) return model.next_ranked(tokens, count, options.forbidden);
   const torch::Tensor logits = model.next(tokens).to(torch::kFloat).contiguous();
   const auto vocabulary = static_cast<size_t>(logits.size(1));
   float* row = logits.data_ptr<float>();

@@ -70,6 +70,37 @@ int64_t draw(std::span<const float> logits, const SearchOptions& options, Random
   return order[mass.size() - 1];
 }
 
+// The next token of each sequence, none where nothing may follow. At the first step of several
+// samples all of a group go on from what the model has read for it (`spread` becomes true).
+std::vector<std::vector<RankedOutput>> next_tokens_of(NextTokenModel& model,
+                                                      const SearchOptions& options,
+                                                      const torch::Tensor& tokens, bool& spread,
+                                                      std::vector<Growing>& growing) {
+  if (spread && !options.sample && internal::is_plain(options)) {
+    return model.next_ranked(tokens, 1, options.forbidden);
+  }
+  torch::Tensor logits = model.next(tokens).to(torch::kFloat).contiguous();
+  if (!spread) {
+    const torch::Tensor groups = torch::arange(logits.size(0));
+    const torch::Tensor rows = groups.repeat_interleave(options.best);
+    model.keep(rows, groups);
+    logits = logits.index_select(0, rows);
+    spread = true;
+  }
+  const auto vocabulary = static_cast<size_t>(logits.size(1));
+  std::vector<std::vector<RankedOutput>> chosen(growing.size());
+  for (size_t i = 0; i < growing.size(); ++i) {
+    const std::span<float> row(logits.data_ptr<float>() + i * vocabulary, vocabulary);
+    internal::adjust_logits(options, growing[i].group, growing[i].hypothesis.tokens, row);
+    const float total = log_sum_exp(row);
+    if (!std::isfinite(total)) continue;
+    const int64_t token = options.sample ? draw(row, options, growing[i].random)
+                                         : std::max_element(row.begin(), row.end()) - row.begin();
+    chosen[i].push_back({row[static_cast<size_t>(token)] - total, token});
+  }
+  return chosen;
+}
+
 std::vector<std::vector<Hypothesis>> step_search(NextTokenModel& model, int64_t groups,
                                                  const SearchOptions& options) {
   std::vector<std::vector<Hypothesis>> results(static_cast<size_t>(groups));
@@ -95,28 +126,12 @@ std::vector<std::vector<Hypothesis>> step_search(NextTokenModel& model, int64_t 
   bool spread = options.best == 1;
   while (!growing.empty()) {
     if (interrupted()) break;
-    torch::Tensor logits = model.next(tokens).to(torch::kFloat).contiguous();
-    if (!spread) {
-      // All samples of a group go on from what the model has read for it.
-      const torch::Tensor rows = torch::arange(groups).repeat_interleave(options.best);
-      model.keep(rows, torch::arange(groups));
-      logits = logits.index_select(0, rows);
-      spread = true;
-    }
-    const int64_t vocabulary = logits.size(1);
-    for (size_t i = 0; i < growing.size(); ++i) {
-      const std::span<float> row(logits.data_ptr<float>() + static_cast<int64_t>(i) * vocabulary,
-                                 static_cast<size_t>(vocabulary));
-      internal::adjust_logits(options, growing[i].group, growing[i].hypothesis.tokens, row);
-    }
+    const auto next = next_tokens_of(model, options, tokens, spread, growing);
     std::vector<int64_t> chosen(growing.size(), options.end);
     std::vector<bool> done(growing.size());
     for (size_t i = 0; i < growing.size(); ++i) {
       Growing& one = growing[i];
-      const std::span<float> row(logits.data_ptr<float>() + static_cast<int64_t>(i) * vocabulary,
-                                 static_cast<size_t>(vocabulary));
-      const float total = log_sum_exp(row);
-      if (!std::isfinite(total)) {
+      if (next[i].empty()) {
         // Nothing may follow: the sequence stays as it is, unfinished.
         one.hypothesis.score =
             internal::normalised(options, one.hypothesis.log_probability,
@@ -124,11 +139,10 @@ std::vector<std::vector<Hypothesis>> step_search(NextTokenModel& model, int64_t 
         done[i] = true;
         continue;
       }
-      const int64_t token = options.sample ? draw(row, options, one.random)
-                                           : std::max_element(row.begin(), row.end()) - row.begin();
+      const int64_t token = next[i].front().index;
       chosen[i] = token;
       Hypothesis& hypothesis = one.hypothesis;
-      const double log_probability = row[static_cast<size_t>(token)] - total;
+      const double log_probability = next[i].front().log_probability;
       hypothesis.log_probabilities.push_back(log_probability);
       hypothesis.log_probability += log_probability;
       if (options.stream) options.stream(one.group, token);
@@ -192,6 +206,11 @@ int64_t max_length(const SearchOptions& options, int64_t group) {
 double normalised(const SearchOptions& options, double log_probability, int64_t length) {
   return log_probability /
          std::pow(static_cast<double>(std::max<int64_t>(1, length)), options.length_penalty);
+}
+
+bool is_plain(const SearchOptions& options) {
+  return options.repetition_penalty == 1 && options.no_repeat_ngram == 0 && !options.adjust &&
+         options.min_length == 0;
 }
 
 void adjust_logits(const SearchOptions& options, int64_t group, std::span<const int64_t> tokens,

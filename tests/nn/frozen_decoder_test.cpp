@@ -265,6 +265,12 @@ TEST(RankedOutputs, AreFewerWhereTheRestIsForbidden) {
   EXPECT_EQ(found[0][1].index, 599);
   EXPECT_NEAR(found[0][0].log_probability, std::log(0.5), 1e-6);
   EXPECT_TRUE(found[1].empty());
+  for (const double broken :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    torch::Tensor row = random({1, 600});
+    row[0][550] = broken;
+    EXPECT_TRUE(ranked_outputs(row, 5)[0].empty()) << broken;
+  }
 }
 
 // Orders that fit into the cache's own memory, some that do not, and memory that someone else

@@ -28,7 +28,8 @@ class OutputRanking {
   /// The outputs behind those that were added before. -inf: never ranked, no probability.
   void add(std::span<const float> outputs);
 
-  /// Best first, ties by index; fewer than asked for where the rest is -inf. Ends the ranking.
+  /// Best first, ties by index; fewer than asked for where the rest is -inf, none where an output
+  /// is NaN or inf. Ends the ranking.
   std::vector<RankedOutput> best();
 
  private:
