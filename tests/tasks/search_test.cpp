@@ -39,6 +39,14 @@ class TinyModel : public NextTokenModel {
   void keep(const torch::Tensor& rows, const torch::Tensor& groups) override {
     EXPECT_LE(groups.size(0), groups_);
     EXPECT_EQ(rows.size(0) % groups.size(0), 0);
+    const auto before = static_cast<int64_t>(sequences_.size());
+    for (int64_t i = 0; rows.size(0) <= before && i < rows.size(0); ++i) {
+      const auto from = rows[i].item<int64_t>();
+      // What is still to be copied may not have moved.
+      moves_in_place_ &= from >= rows.size(0) || rows[from].item<int64_t>() == from;
+      copies_ += from != i ? 1 : 0;
+      kept_ += 1;
+    }
     std::vector<Sequence> kept;
     for (int64_t i = 0; i < rows.size(0); ++i) {
       kept.push_back(sequences_.at(static_cast<size_t>(rows[i].item<int64_t>())));
@@ -54,6 +62,8 @@ class TinyModel : public NextTokenModel {
   }
 
   int64_t read() const { return read_; }
+  bool moves_in_place() const { return moves_in_place_; }
+  double share_copied() const { return static_cast<double>(copies_) / static_cast<double>(kept_); }
 
  private:
   struct Sequence {
@@ -65,6 +75,8 @@ class TinyModel : public NextTokenModel {
   int64_t groups_ = 0;
   int64_t read_ = 0;
   int64_t most_ = 0;
+  int64_t copies_ = 0, kept_ = 0;
+  bool moves_in_place_ = true;
 };
 
 SearchOptions options_of(int64_t beam, int64_t max_length) {
@@ -130,6 +142,14 @@ TEST(BeamSearch, AWideBeamFindsTheBestOfAllSequences) {
       }
     }
   }
+}
+
+// The model can move its sequences in their own memory, and leaves most where they are.
+TEST(BeamSearch, FirstChildrenTakeTheirParentsPlaces) {
+  TinyModel model(8);
+  search(model, 8, options_of(3, 12));
+  EXPECT_TRUE(model.moves_in_place());
+  EXPECT_LT(model.share_copied(), 0.6);
 }
 
 TEST(BeamSearch, AWiderBeamIsNotWorseOnAverage) {
