@@ -8,6 +8,7 @@
 #include <unicode/uscript.h>
 #include <unicode/utf16.h>
 
+#include <array>
 #include <memory>
 
 #include "attend/base/error.h"
@@ -23,25 +24,29 @@ using internal::Utf16Text;
 
 enum class Boundary { kCharacter, kWord, kSentence };
 
+icu::BreakIterator* make_iterator(Boundary boundary, UErrorCode& status) {
+  const icu::Locale& locale = icu::Locale::getRoot();
+  switch (boundary) {
+    case Boundary::kCharacter:
+      return icu::BreakIterator::createCharacterInstance(locale, status);
+    case Boundary::kWord:
+      return icu::BreakIterator::createWordInstance(locale, status);
+    case Boundary::kSentence:
+      break;
+  }
+  return icu::BreakIterator::createSentenceInstance(locale, status);
+}
+
 // An ICU iterator holds its text and position, so each thread keeps its own; making one takes as
 // long as cutting thousands of words.
 icu::BreakIterator& iterator(Boundary boundary) {
-  thread_local std::unique_ptr<icu::BreakIterator> characters;
-  thread_local std::unique_ptr<icu::BreakIterator> words;
-  thread_local std::unique_ptr<icu::BreakIterator> sentences;
-  auto& instance = boundary == Boundary::kCharacter ? characters
-                   : boundary == Boundary::kWord    ? words
-                                                    : sentences;
+  thread_local std::array<std::unique_ptr<icu::BreakIterator>, 3> kept;
+  auto& instance = kept[static_cast<size_t>(boundary)];
   if (instance == nullptr) {
     UErrorCode status = U_ZERO_ERROR;
-    const icu::Locale& locale = icu::Locale::getRoot();
-    std::unique_ptr<icu::BreakIterator> made(
-        boundary == Boundary::kCharacter
-            ? icu::BreakIterator::createCharacterInstance(locale, status)
-        : boundary == Boundary::kWord ? icu::BreakIterator::createWordInstance(locale, status)
-                                      : icu::BreakIterator::createSentenceInstance(locale, status));
+    std::unique_ptr<icu::BreakIterator> made(make_iterator(boundary, status));
     if (U_FAILURE(status)) {
-      throw model_error("ICU has no word rules; install the package libicu72 or newer");
+      throw model_error("ICU has no rules to cut text by; install the package libicu72 or newer");
     }
     instance = std::move(made);
   }

@@ -24,7 +24,13 @@ void OutputRanking::add(std::span<const float> outputs) {
   const int64_t first = seen_;
   seen_ += size;
   const float largest = loops.largest_of(outputs.data(), size);
-  if (largest == -std::numeric_limits<float>::infinity()) return;
+  if (largest == -std::numeric_limits<float>::infinity()) {
+    // The maximum passes over NaN.
+    for (const float output : outputs) {
+      if (std::isnan(output)) sum_ = output;
+    }
+    return;
+  }
   if (largest > shift_) {
     sum_ *= std::exp(static_cast<double>(shift_) - largest);
     shift_ = largest;

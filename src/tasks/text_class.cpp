@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_set>
 
 #include "attend/base/error.h"
 #include "attend/base/file.h"
@@ -118,16 +119,22 @@ std::shared_ptr<Dataset> TextClassTask::prepare(const json& config,
   config_ = config;
   const std::vector<RowSource> extra =
       row_sources(setting<json>(config_, "data", "extra"), "data.extra", /*labelled=*/true);
-  const bool pretrained = pretrain_options(config_).epochs > 0;
-  const std::vector<RowSource> plain =
+  std::vector<RowSource> plain =
       row_sources(setting<json>(config_, "train", "pretrain").at("texts"), "train.pretrain.texts",
                   /*labelled=*/false);
+  if (pretrain_options(config_).epochs == 0) plain.clear();
   const std::vector<Row> rows = read_training_rows(paths);
-  std::vector<SourceRows> extra_rows = read_sources(extra, "data.extra");
-  judge_sources(extra, paths, rows, extra_rows);
+  std::vector<Row> dev_rows;
+  if (!extra.empty() || !plain.empty()) {
+    dev_rows = read_dev_rows(extra.empty() ? "train.pretrain.texts" : "data.extra");
+  }
+  std::unordered_set<std::string> dev_keys;
+  for (const Row& row : dev_rows) dev_keys.insert(comparison_key(row.text));
+  std::vector<SourceRows> extra_rows, plain_rows;
+  for (const RowSource& source : extra) extra_rows.push_back(read_source(source, dev_keys));
+  judge_sources(extra, paths, rows, dev_rows, extra_rows);
   note_sources(extra, extra_rows, "data.extra");
-  const std::vector<SourceRows> plain_rows =
-      read_sources(pretrained ? plain : std::vector<RowSource>(), "train.pretrain.texts");
+  for (const RowSource& source : plain) plain_rows.push_back(read_source(source, dev_keys));
   note_sources(plain, plain_rows, "train.pretrain.texts");
 
   std::vector<std::string> all_texts;

@@ -67,10 +67,12 @@ class TextClassTask : public Task {
  private:
   void settle_format(const ReadResult& read);
   std::vector<Row> read_training_rows(const std::vector<std::string>& paths);
-  std::vector<SourceRows> read_sources(const std::vector<RowSource>& sources, const char* key);
+  // `key`: the setting that needs them, to keep rows that stand in them out of the training data.
+  std::vector<Row> read_dev_rows(const char* key) const;
   // Gives the rows of sources with a margin the labels that they seem to have; see RowJudge.
   void judge_sources(const std::vector<RowSource>& sources, const std::vector<std::string>& paths,
-                     const std::vector<Row>& rows, std::vector<SourceRows>& read);
+                     const std::vector<Row>& rows, const std::vector<Row>& dev_rows,
+                     std::vector<SourceRows>& read) const;
   void note_sources(const std::vector<RowSource>& sources, const std::vector<SourceRows>& read,
                     const char* key);
   int64_t class_of(const std::string& path, const Row& row) const;

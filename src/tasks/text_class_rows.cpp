@@ -3,7 +3,7 @@
 // The rows that a text classifier is trained on: those of the training files and those from
 // elsewhere, some of which are judged first.
 #include <algorithm>
-#include <unordered_set>
+#include <iterator>
 
 #include "attend/base/error.h"
 #include "attend/data/unicode.h"
@@ -50,26 +50,20 @@ std::vector<Row> TextClassTask::read_training_rows(const std::vector<std::string
   return rows;
 }
 
-std::vector<SourceRows> TextClassTask::read_sources(const std::vector<RowSource>& sources,
-                                                    const char* key) {
-  std::vector<SourceRows> read;
-  if (sources.empty()) return read;
+std::vector<Row> TextClassTask::read_dev_rows(const char* key) const {
   const auto dev = setting<std::vector<std::string>>(config_, "data", "dev");
   if (dev.empty()) {
     throw usage_error(
         std::string(key) +
         " needs a dev file (--dev FILE), so that rows which stand in it can be dropped");
   }
-  std::unordered_set<std::string> dev_keys;
+  std::vector<Row> rows;
   for (const std::string& path : dev) {
-    for (const Row& row : read_rows(path, reader_options(config_, path, label_file_, true)).rows) {
-      dev_keys.insert(comparison_key(row.text));
-    }
+    ReadResult read = read_rows(path, reader_options(config_, path, label_file_, true));
+    rows.insert(rows.end(), std::make_move_iterator(read.rows.begin()),
+                std::make_move_iterator(read.rows.end()));
   }
-  for (const RowSource& source : sources) {
-    read.push_back(read_source(source, dev_keys));
-  }
-  return read;
+  return rows;
 }
 
 void TextClassTask::note_sources(const std::vector<RowSource>& sources,
@@ -87,7 +81,8 @@ void TextClassTask::note_sources(const std::vector<RowSource>& sources,
 
 void TextClassTask::judge_sources(const std::vector<RowSource>& sources,
                                   const std::vector<std::string>& paths,
-                                  const std::vector<Row>& rows, std::vector<SourceRows>& read) {
+                                  const std::vector<Row>& rows, const std::vector<Row>& dev_rows,
+                                  std::vector<SourceRows>& read) const {
   const auto is_judged = [](const RowSource& source) { return source.margin > 0; };
   const auto judged = std::find_if(sources.begin(), sources.end(), is_judged);
   if (judged == sources.end()) return;
@@ -107,11 +102,8 @@ void TextClassTask::judge_sources(const std::vector<RowSource>& sources,
     if (is_judged(sources[i])) continue;
     for (const Row& row : read[i].rows) add(train, sources[i].file, row, sources[i].weight);
   }
-  for (const auto& path : setting<std::vector<std::string>>(config_, "data", "dev")) {
-    for (const Row& row : read_rows(path, reader_options(config_, path, label_file_, true)).rows) {
-      add(dev, path, row, 1);
-    }
-  }
+  const auto dev_paths = setting<std::vector<std::string>>(config_, "data", "dev");
+  for (const Row& row : dev_rows) add(dev, dev_paths.at(0), row, 1);
   const RowJudge judge(ngram_options(config_), wide_options(config_), labels_.size(), train, dev);
   for (size_t i = 0; i < sources.size(); ++i) {
     if (!is_judged(sources[i])) continue;

@@ -270,6 +270,8 @@ TEST(RankedOutputs, AreFewerWhereTheRestIsForbidden) {
     torch::Tensor row = random({1, 600});
     row[0][550] = broken;
     EXPECT_TRUE(ranked_outputs(row, 5)[0].empty()) << broken;
+    row.narrow(1, 512, 88).fill_(broken);  // a block of nothing else
+    EXPECT_TRUE(ranked_outputs(row, 5)[0].empty()) << broken;
   }
 }
 
