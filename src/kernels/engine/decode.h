@@ -362,7 +362,6 @@ inline void merge_groups(const DecodeCall& call, DecodeState& into, const Decode
     int found = 0;
     while (found < top_k && scores[found] > -__builtin_inff()) ++found;
     const int32_t* keys = from.top_keys + i * kTopPitch;
-    insert_top_keys(
-        top, top_k, found, [&](int k) { return scores[k]; }, [&](int k) { return keys[k]; });
+    (top_k <= kLanes ? insert_top_keys<1> : insert_top_keys<kTopVectors>)(top, found, scores, keys);
   }
 }

@@ -3,17 +3,18 @@
 // Large matrices: the columns of the right one are packed by panels, which all threads share, the
 // left one is read as it lies where it can be, else packed by blocks of rows, which a thread does
 // for itself. Traffic of a register tile of 8 x 32: 40 numbers for 256 products, from the first-
-// and second-level caches. The depth goes by stretches that keep a panel there; between them the
-// sums wait in the output, so that an output of 16 bits takes the depth in one go.
+// and second-level caches. The depth goes by stretches that keep a panel and the rows of a block in
+// the latter; between them the sums wait in the output, so that an output of 16 bits takes the
+// depth in one go.
 //
 // A place is what one step of a product reads of an item (a row of the left factor, a column of the
 // right one): a float, or with bf16 products a pair of neighbours along the depth. Without such
 // products the rounded numbers are multiplied as floats.
 
-constexpr int64_t kDenseRows = 64;          // of a block; its left factor stays in the cache
-constexpr int64_t kFewestDenseRows = 16;    // likewise, where threads would wait for each other
-constexpr int64_t kPanelsAtOnce = 4;        // that are packed line by line
-constexpr int64_t kDenseDepthPlaces = 256;  // most places of a stretch
+constexpr int64_t kDenseRows = 64;           // of a block; its left factor stays in the cache
+constexpr int64_t kFewestDenseRows = 32;     // likewise, where threads would wait for each other
+constexpr int64_t kPanelsAtOnce = 32;        // that are packed line by line
+constexpr int64_t kDenseDepthPlaces = 1024;  // most places of a stretch
 
 // A factor as packing sees it.
 struct Factor {
@@ -269,8 +270,10 @@ inline void multiply_dense_as(const DenseProduct& p) {
       at_least((p.rows + kDenseRows - 1) / kDenseRows,
                at_most(wanted, (p.rows + kFewestDenseRows - 1) / kFewestDenseRows));
   const int64_t groups = at_most(panels, (wanted + blocks - 1) / blocks);
-  const int64_t pack_groups = at_least(at_most(panels, 4 * threads), panels / kPanelsAtOnce);
-  const int64_t panel_floats = kPanelOutputs * most_places;
+  const int64_t pack_groups =
+      at_most(panels, at_least(threads, (panels + kPanelsAtOnce - 1) / kPanelsAtOnce));
+  // A place more than is needed, lest the same place of all panels fall into one set of a cache.
+  const int64_t panel_floats = kPanelOutputs * (most_places + 1);
   float* packed = team_scratch().floats(panels * panel_floats);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   for (int64_t stretch = 0; stretch < stretches; ++stretch) {

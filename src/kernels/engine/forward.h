@@ -351,7 +351,7 @@ inline void start_tile(const ForwardCall& call, const Sequence& s, int64_t head,
   state.top_scores = memory.top_scores + place * kTileRows * kTopPitch;
   state.top_keys = memory.top_keys + place * kTileRows * kTopPitch;
   for (int i = 0; call.trace.top_k > 0 && i < kTileRows; ++i) {
-    start_top_keys({state.top_scores + i * kTopPitch, state.top_keys + i * kTopPitch});
+    start_top_keys(state.top_list(i));
   }
   if (tile.any.begin < tile.any.end) {
     load_queries(a, s, tile, memory.queries + place * kTileRows * rounded_up(a.dim, kLanes),

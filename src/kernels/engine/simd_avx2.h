@@ -97,14 +97,6 @@ ATTEND_INLINE Vec move_up(Vec a, Vec before) {
   const __m256i up = _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6);
   return _mm256_blend_ps(_mm256_permutevar8x32_ps(a, up), _mm256_permutevar8x32_ps(before, up), 1);
 }
-// Writes `first` + the numbers of the lanes in `m` side by side; returns how many.
-ATTEND_INLINE int store_numbers(Mask m, int32_t first, int32_t* numbers) {
-  int count = 0;
-  for (unsigned rest = bits(m); rest; rest &= rest - 1) {
-    numbers[count++] = first + __builtin_ctz(rest);
-  }
-  return count;
-}
 ATTEND_INLINE Vec to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
 
 ATTEND_INLINE Vec load_bf16(const uint16_t* p) {

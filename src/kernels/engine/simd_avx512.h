@@ -73,12 +73,6 @@ ATTEND_INLINE Vec move_up(Vec a, Vec before) {
   return _mm512_castsi512_ps(
       _mm512_alignr_epi32(_mm512_castps_si512(a), _mm512_castps_si512(before), 15));
 }
-// Writes `first` + the numbers of the lanes in `m` side by side (and beyond); returns how many.
-ATTEND_INLINE int store_numbers(Mask m, int32_t first, int32_t* numbers) {
-  const Ints lanes = _mm512_add_epi32(_mm512_set1_epi32(first), count_up());
-  _mm512_storeu_si512(numbers, _mm512_maskz_compress_epi32(m, lanes));
-  return __builtin_popcount(m);
-}
 ATTEND_INLINE Vec to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
 
 ATTEND_INLINE Vec load_bf16(const uint16_t* p) {

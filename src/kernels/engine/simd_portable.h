@@ -104,14 +104,6 @@ ATTEND_INLINE void store_bits(int32_t* p, Vec a) { __builtin_memcpy(p, &a, sizeo
 ATTEND_INLINE Vec broadcast_bits(int32_t x) { return (Vec)ints(uint32_t(x)); }
 // Lane i takes lane i - 1; lane 0 takes the last one of `before`.
 ATTEND_INLINE Vec move_up(Vec a, Vec before) { return Vec{before[3], a[0], a[1], a[2]}; }
-// Writes `first` + the numbers of the lanes in `m` side by side; returns how many.
-ATTEND_INLINE int store_numbers(Mask m, int32_t first, int32_t* numbers) {
-  int count = 0;
-  for (unsigned rest = bits(m); rest; rest &= rest - 1) {
-    numbers[count++] = first + __builtin_ctz(rest);
-  }
-  return count;
-}
 ATTEND_INLINE Vec to_floats(Ints a) { return __builtin_convertvector((SignedInts)a, Vec); }
 
 ATTEND_INLINE Vec load_bf16(const uint16_t* p) {

@@ -27,6 +27,9 @@ struct SoftmaxState {
   bool in_place = false;
   float* top_scores = nullptr;  // [12][kTopPitch]
   int32_t* top_keys = nullptr;
+  TopKeys top_list(int row) const {
+    return {top_scores + row * kTopPitch, top_keys + row * kTopPitch};
+  }
   // Once the last keys were seen: 1 / the sum, 0 for rows that see nothing, and the largest
   // magnitudes of the output, as bits.
   alignas(64) float scale[kTileRows + kLanes];
@@ -154,13 +157,14 @@ inline void drop_weights(const Attention& a, const Sequence& s, const RowTile& t
 // Offers the scores of `keys`, from panel_start(keys.begin) on, to the rows' lists.
 inline void keep_top_keys(const RowTile& tile, int top_k, KeyRange keys, const float* scores,
                           SoftmaxState& state) {
+  OfferedScores rows[kTileRows];
   for (int i = 0; i < tile.count; ++i) {
     const KeyRange seen = intersect(tile.row[i], keys);
-    if (seen.begin == seen.end) continue;
-    keep_top_keys({state.top_scores + i * kTopPitch, state.top_keys + i * kTopPitch}, top_k,
-                  scores + i * kPitch + seen.begin - panel_start(keys.begin), seen.end - seen.begin,
-                  seen.begin);
+    const int64_t count = seen.end - seen.begin;
+    const int64_t column = count > 0 ? seen.begin - panel_start(keys.begin) : 0;
+    rows[i] = {state.top_list(i), scores + i * kPitch + column, count, seen.begin};
   }
+  keep_top_keys(rows, tile.count, top_k);
 }
 
 // Raw scores of `keys` for every row -> weights times 2^-shift, zeros where a row sees nothing.
@@ -177,8 +181,8 @@ inline void soften(const Attention& a, const Sequence& s, const RowTile& tile, K
       if (terms) add_terms(a, s, tile.head, tile.first + i, seen, x);
       if (!state.bounded) raise_shift(x, count, i, width, state);
       if (trace.top_k > 0) {
-        keep_top_keys({state.top_scores + i * kTopPitch, state.top_keys + i * kTopPitch},
-                      trace.top_k, x, count, seen.begin);
+        const OfferedScores offered{state.top_list(i), x, count, seen.begin};
+        keep_top_keys(&offered, 1, trace.top_k);
       }
       if (state.bounded || state.best[i] != -__builtin_inff()) {
         if (trace.entropy) {

@@ -26,10 +26,24 @@ struct SortedKeys {
   Vec scores[kVectors];
   Vec keys[kVectors];
 
-  // A place takes the largest of what it has and of the smaller of `score` and its left neighbour.
+  ATTEND_INLINE void load_from(const TopKeys& top) {
+    for (int i = 0; i < kVectors; ++i) {
+      scores[i] = load(top.scores + i * kLanes);
+      keys[i] = load_bits(top.keys + i * kLanes);
+    }
+  }
+
+  ATTEND_INLINE void store_to(const TopKeys& top) const {
+    for (int i = 0; i < kVectors; ++i) {
+      store(top.scores + i * kLanes, scores[i]);
+      store_bits(top.keys + i * kLanes, keys[i]);
+    }
+  }
+
+  // A place takes the largest of what it has and of the smaller of `value` and its left neighbour.
   // Keys follow by comparison, off the critical path. Ties stay behind what came first.
-  ATTEND_INLINE void insert(float score, int32_t key) {
-    const Vec value = broadcast(score), value_key = broadcast_bits(key);
+  ATTEND_INLINE void insert(Vec value, int32_t key) {
+    const Vec value_key = broadcast_bits(key);
     const Vec above = broadcast(__builtin_inff());
 #pragma GCC unroll 8
     for (int i = kVectors - 1; i >= 0; --i) {
@@ -54,7 +68,7 @@ inline float floor_of_top_keys(int top_k, const float* x, int64_t count) {
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) {
     const Mask below = greater(broadcast(lanes[i]), largest);
-    larger[i % 2] = add(larger[i % 2], select(below, broadcast(1.0f), zero()));
+    larger[i % 2] = select(below, add(larger[i % 2], broadcast(1.0f)), larger[i % 2]);
   }
   const Mask wanted = greater(broadcast(float(top_k)), add(larger[0], larger[1]));
   return -reduce_max(select(wanted, sub(zero(), largest), broadcast(-__builtin_inff())));
@@ -71,44 +85,99 @@ inline float just_below(float x) {
   return x;
 }
 
-// Inserts score_of(i) for key_of(i), i < count.
-template <int kVectors, class Score, class Key>
-inline void insert_top_keys(const TopKeys& top, int count, const Score& score_of,
-                            const Key& key_of) {
+// Inserts the first `count` of a list into another.
+template <int kVectors>
+inline void insert_top_keys(const TopKeys& top, int count, const float* scores,
+                            const int32_t* keys) {
   SortedKeys<kVectors> sorted;
-  for (int i = 0; i < kVectors; ++i) {
-    sorted.scores[i] = load(top.scores + i * kLanes);
-    sorted.keys[i] = load_bits(top.keys + i * kLanes);
-  }
-  for (int i = 0; i < count; ++i) sorted.insert(score_of(i), key_of(i));
-  for (int i = 0; i < kVectors; ++i) {
-    store(top.scores + i * kLanes, sorted.scores[i]);
-    store_bits(top.keys + i * kLanes, sorted.keys[i]);
-  }
+  sorted.load_from(top);
+  for (int i = 0; i < count; ++i) sorted.insert(broadcast(scores[i]), keys[i]);
+  sorted.store_to(top);
 }
 
-template <class Score, class Key>
-inline void insert_top_keys(const TopKeys& top, int top_k, int count, const Score& score_of,
-                            const Key& key_of) {
-  (top_k <= kLanes ? insert_top_keys<1, Score, Key>
-                   : insert_top_keys<kTopVectors, Score, Key>)(top, count, score_of, key_of);
+// The scores of keys first_key ..., offered to the list of their row.
+struct OfferedScores {
+  TopKeys top;
+  const float* scores;
+  int64_t count;  // <= kChunk
+  int64_t first_key;
+};
+
+constexpr int64_t kWord = 64;
+
+// Which of the first kWord scores are above the bar, as bits.
+ATTEND_INLINE uint64_t scores_above(const float* x, int64_t count, Vec bar) {
+  uint64_t found = 0;
+  const auto add_vector = [&](int64_t j) ATTEND_INLINE_LAMBDA {
+    found |= uint64_t(bits(greater(load(x + j), bar))) << j;
+  };
+  if (count >= kWord) {
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < kWord; j += kLanes) add_vector(j);
+    return found;
+  }
+  for (int64_t j = 0; j < count; j += kLanes) add_vector(j);
+  return found & ((uint64_t{1} << count) - 1);
 }
 
-// Offers the scores of keys first_key ... at x; count <= kChunk.
-inline void keep_top_keys(const TopKeys& top, int top_k, const float* x, int64_t count,
-                          int64_t first_key) {
-  alignas(64) int32_t places[kChunk + kLanes];
-  int found = 0;
-  const float weakest = top.scores[top_k - 1];
-  // Where the list is not full, what equals the floor must come in; later a tie comes too late.
-  const bool first = weakest == -__builtin_inff();
-  const Vec bar = broadcast(first ? just_below(floor_of_top_keys(top_k, x, count)) : weakest);
-  for (int64_t j = 0; j < count; j += kLanes) {
-    const Mask wanted = both(greater(load(x + j), bar), lanes_below(count - j));
-    found += store_numbers(wanted, int32_t(j), places + found);
+// Offers scores to kLists lists at the same time: an insertion waits for the one before it in its
+// own list only.
+template <int kVectors, int kLists>
+inline void keep_top_keys(const OfferedScores* offered, int top_k) {
+  constexpr uint32_t kNothing = 0xff800000u;  // -inf, which changes no list
+  constexpr uint64_t kLastBit = uint64_t{1} << (kWord - 1);
+  SortedKeys<kVectors> sorted[kLists];
+  Vec bars[kLists];
+  int64_t most = 0;
+  for (int list = 0; list < kLists; ++list) {
+    const OfferedScores& row = offered[list];
+    sorted[list].load_from(row.top);
+    const float weakest = row.top.scores[top_k - 1];
+    // Where the list is not full, what equals the floor must come in; later a tie comes too late.
+    bars[list] = broadcast(weakest == -__builtin_inff()
+                               ? just_below(floor_of_top_keys(top_k, row.scores, row.count))
+                               : weakest);
+    most = at_least(most, row.count);
   }
-  if (found == 0) return;
-  insert_top_keys(
-      top, top_k, found, [&](int i) { return x[places[i]]; },
-      [&](int i) { return int32_t(first_key) + places[i]; });
+  for (int64_t first = 0; first < most; first += kWord) {
+    uint64_t wanted[kLists], left = 0;
+    for (int list = 0; list < kLists; ++list) {
+      const OfferedScores& row = offered[list];
+      const int64_t count = row.count - first;
+      wanted[list] = count > 0 ? scores_above(row.scores + first, count, bars[list]) : 0;
+      left |= wanted[list];
+    }
+    while (left) {
+      left = 0;
+#pragma GCC unroll 6
+      for (int list = 0; list < kLists; ++list) {
+        const OfferedScores& row = offered[list];
+        uint64_t& word = wanted[list];
+        // Without a branch: nothing foretells which of the lists is the longest.
+        const int64_t is_one = -int64_t(word != 0);
+        const int64_t place = (first + __builtin_ctzll(word | kLastBit)) & is_one;
+        uint32_t score;
+        __builtin_memcpy(&score, row.scores + place, sizeof score);
+        score = (score & uint32_t(is_one)) | (kNothing & ~uint32_t(is_one));
+        sorted[list].insert(broadcast_bits(int32_t(score)), int32_t(row.first_key + place));
+        left |= word &= word - 1;
+      }
+    }
+  }
+  for (int list = 0; list < kLists; ++list) sorted[list].store_to(offered[list].top);
+}
+
+constexpr int kListsAtOnce = 6;
+
+// The same for `count` lists.
+inline void keep_top_keys(const OfferedScores* offered, int count, int top_k) {
+  if (top_k > kLanes) {
+    for (int i = 0; i < count; ++i) keep_top_keys<kTopVectors, 1>(offered + i, top_k);
+    return;
+  }
+  int i = 0;
+  for (; i + kListsAtOnce <= count; i += kListsAtOnce) {
+    keep_top_keys<1, kListsAtOnce>(offered + i, top_k);
+  }
+  for (; i < count; ++i) keep_top_keys<1, 1>(offered + i, top_k);
 }
