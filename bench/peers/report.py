@@ -34,6 +34,10 @@ def common_name(case):
     return re.sub(WAYS, "", case), way[1] if way else ""
 
 
+def of_medians(field):
+    return field.endswith("_median") or field == "added_percent"
+
+
 def merge(lines):
     """{(case, threads): {(peer, way): line}}"""
     cases = {}
@@ -46,11 +50,11 @@ def merge(lines):
             continue
         kept = found[key]
         if line["ms_min"] < kept["ms_min"]:
-            median = {key: kept[key] for key in kept if key.endswith("_median")}
+            median = {key: kept[key] for key in kept if of_medians(key)}
             kept.update(line)
             kept.update(median)
         if line["ms_median"] < kept["ms_median"]:
-            kept.update({key: line[key] for key in line if key.endswith("_median")})
+            kept.update({key: line[key] for key in line if of_medians(key)})
     return cases
 
 
