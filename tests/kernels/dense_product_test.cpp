@@ -178,6 +178,8 @@ TEST(DenseProduct, EverySize) {
                             {130, 100, 9},
                             {3, 64, 1100},
                             {70, 20, 515},
+                            {70, 20, 2100},
+                            {9, 1100, 20},
                             {2, 3, 70001}}) {
       SCOPED_TRACE(kind.text() + ": " + std::to_string(size.rows) + " x " +
                    std::to_string(size.columns) + " x " + std::to_string(size.depth));
@@ -188,7 +190,7 @@ TEST(DenseProduct, EverySize) {
 
 TEST(DenseProduct, DoesNotDependOnThreads) {
   for (const Kind& kind : kLayerKinds) {
-    for (const Size size : {Size{200, 70, 600}, {5, 300, 40}, {1000, 8, 33}}) {
+    for (const Size size : {Size{200, 70, 2100}, {5, 1100, 40}, {1000, 8, 33}}) {
       const Problem p{size, kind};
       const std::vector<float> expected = p.result(1);
       for (const int threads : {2, 3, 7}) EXPECT_EQ(p.result(threads), expected) << kind.text();
