@@ -90,8 +90,9 @@ inline int64_t key_row_offset(const Attention& a, const Sequence& s, const Strid
                               int64_t kv_head, int64_t j) {
   int64_t block = s.batch, row = s.first_key + j;
   if (a.pages) {
-    block = a.pages[s.batch * a.pages_per_batch + j / a.page_size];
-    row = j % a.page_size;
+    const int64_t page = a.page_size == 1 ? j : j / a.page_size;
+    block = a.pages[s.batch * a.pages_per_batch + page];
+    row = j - page * a.page_size;
   } else if (a.key_starts) {
     block = 0;
   }

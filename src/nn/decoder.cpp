@@ -6,7 +6,7 @@
 #include "attend/base/error.h"
 #include "attend/nn/masks.h"
 #include "elementwise.h"
-#include "frozen_decoder.h"
+#include "frozen_blocks.h"
 #include "option_checks.h"
 #include "projection.h"
 
@@ -83,6 +83,7 @@ void check_options(const DecoderOptions& options) {
 }
 
 void DecoderState::reorder(const torch::Tensor& rows) {
+  branches_.reorder(rows);
   for (KeyValueCache& cache : self_) cache.reorder(rows);
   if (recurrent.defined()) recurrent = recurrent.index_select(1, rows);
 }
@@ -217,8 +218,8 @@ torch::Tensor DecoderImpl::shared_memory(const DecoderCall& call) const {
 }
 
 bool DecoderImpl::freeze(Precision precision) {
-  if (!detail::FrozenDecoder::supports(options_)) return false;
-  frozen_ = std::make_shared<detail::FrozenDecoder>(*this, options_, precision);
+  if (!detail::FrozenBlocks::supports(options_)) return false;
+  frozen_ = std::make_shared<detail::FrozenBlocks>(*this, options_, precision);
   return true;
 }
 
@@ -229,24 +230,16 @@ void DecoderImpl::train(bool on) {
 
 int64_t DecoderImpl::frozen_bytes() const { return frozen_ ? frozen_->bytes() : 0; }
 
-bool DecoderImpl::runs_frozen(const torch::Tensor& input, const DecoderCall& call) const {
-  if (!frozen_ || torch::GradMode::is_enabled()) return false;
-  const TraceRequest& trace = call.request.trace;
-  const bool looked_at = trace.statistics.any() && (trace.all_layers || !trace.layers.empty());
-  if (!looked_at && call.request.edits.empty()) {
-    return input.scalar_type() == torch::kFloat && input.is_cpu();
-  }
-  if (frozen_->precision() == Precision::kFloat32) return false;
-  throw usage_error("a decoder in " + to_string(frozen_->precision()) +
-                    " neither reports its attention nor lets it be edited: use precision f32");
-}
-
 DecoderOutput DecoderImpl::forward(const torch::Tensor& input, const DecoderCall& call) {
   check_call(input, call);
   const bool reads = options_.cross != CrossKind::kNone;
   const auto blocks = static_cast<size_t>(options_.block.layers);
-  if (call.state && call.state->self_.empty()) {
-    call.state->self_.resize(blocks);
+  const bool frozen = detail::runs_frozen(frozen_.get(), input, call.request);
+  if (call.state) {
+    const bool branches = frozen && call.state->branching_;
+    TORCH_CHECK(branches || call.state->branches_.empty(),
+                "Decoder: a branching state that was begun frozen goes on frozen");
+    if (!branches) call.state->self_.resize(blocks);
     if (options_.cross == CrossKind::kAttention) call.state->cross_.resize(blocks);
   }
   DecoderOutput output;
@@ -254,9 +247,12 @@ DecoderOutput DecoderImpl::forward(const torch::Tensor& input, const DecoderCall
   if (!positions_.is_empty()) {
     hidden = positions_->forward(hidden, call.state ? call.state->length() : 0);
   }
-  if (runs_frozen(input, call)) {
-    detail::FrozenDecoder::Call frozen_call;
-    if (call.state) frozen_call.self = &call.state->self_;
+  if (frozen) {
+    detail::FrozenBlocks::Call frozen_call;
+    if (call.state) {
+      frozen_call.branches = call.state->branching_ ? &call.state->branches_ : nullptr;
+      frozen_call.self = call.state->branching_ ? nullptr : &call.state->self_;
+    }
     if (call.state && reads) frozen_call.cross = &call.state->cross_;
     frozen_call.memory = call.memory;
     frozen_call.memory_lengths = call.memory_lengths;

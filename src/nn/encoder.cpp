@@ -9,6 +9,7 @@
 #include "attend/base/error.h"
 #include "attend/nn/masks.h"
 #include "elementwise.h"
+#include "frozen_blocks.h"
 #include "option_checks.h"
 #include "projection.h"
 #include "row_blocks.h"
@@ -189,6 +190,17 @@ EncoderImpl::EncoderImpl(const EncoderOptions& encoder_options) : options_(encod
   }
 }
 
+bool EncoderImpl::freeze(Precision precision) {
+  if (!detail::FrozenBlocks::supports(options_)) return false;
+  frozen_ = std::make_shared<detail::FrozenBlocks>(*this, options_, precision);
+  return true;
+}
+
+void EncoderImpl::train(bool on) {
+  if (on) frozen_.reset();
+  torch::nn::Module::train(on);
+}
+
 EncoderOutput EncoderImpl::forward(const torch::Tensor& input, const torch::Tensor& lengths,
                                    const ForwardRequest& request) {
   request.check_layers(options_.layers);
@@ -196,6 +208,12 @@ EncoderOutput EncoderImpl::forward(const torch::Tensor& input, const torch::Tens
   torch::Tensor hidden = positions_.is_empty() ? input : positions_->forward(input);
   if (!stem_.is_empty()) hidden = stem_->forward(hidden, lengths);
   if (!recurrent_.is_empty()) hidden = recurrent_->forward(hidden, lengths);
+  if (detail::runs_frozen(frozen_.get(), hidden, request)) {
+    detail::FrozenBlocks::Call call;
+    call.lengths = lengths;
+    output.hidden = zero_padding(frozen_->forward(hidden, call), lengths);
+    return output;
+  }
   AttentionCall call;
   call.lengths = lengths;
   for (int64_t layer = 0; layer < options_.layers; ++layer) {

@@ -95,7 +95,7 @@ torch::Tensor SequenceModelImpl::log_probabilities(const torch::Tensor& hidden,
 }
 
 bool SequenceModelImpl::freeze(Precision precision) {
-  if (!freeze_decoder(precision)) return false;
+  if (!freeze_blocks(precision)) return false;
   frozen_output_ = std::make_shared<FrozenLinear>(output_weight(), output_bias(), precision);
   return true;
 }
@@ -133,6 +133,13 @@ EncoderOutput EncoderDecoderImpl::encode(const torch::Tensor& embeddings,
     if (everywhere || !edit.layers.empty()) own.edits.push_back(std::move(edit));
   }
   return encoder_->forward(embedding_dropout_->forward(embeddings), lengths, own);
+}
+
+bool EncoderDecoderImpl::freeze_blocks(Precision precision) {
+  if (!decoder_->freeze(precision)) return false;
+  // The encoder reads its weights once per batch of texts: of int8 it has only the rounding.
+  encoder_->freeze(precision == Precision::kInt8 ? Precision::kBFloat16 : precision);
+  return true;
 }
 
 DecoderOutput EncoderDecoderImpl::decode(const torch::Tensor& tokens, const Call& call) {

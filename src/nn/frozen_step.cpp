@@ -1,14 +1,14 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
-// One step of a frozen decoder. Every pass is dealt to the threads by rows (norms, packing), by
-// panels of outputs (products) or by sequences and heads (attention); a wait stands between passes
-// whose shares differ.
+// One call of frozen blocks, such as a decoder's step. Every pass is dealt to the threads by rows
+// (norms, packing), by panels of outputs (products) or by sequences and heads (attention); a wait
+// stands between passes whose shares differ.
 #include <algorithm>
 #include <cmath>
 
 #include "attend/kernels/attention.h"
 #include "elementwise_dispatch.h"
-#include "frozen_decoder.h"
+#include "frozen_blocks.h"
 #include "frozen_product.h"
 
 namespace attend::detail {
@@ -43,19 +43,30 @@ void rotate(float* row, int64_t half, const float* cosine, const float* sine) {
 
 class FrozenStep {
  public:
-  FrozenStep(const FrozenDecoder& decoder, const torch::Tensor& input,
-             const FrozenDecoder::Call& call);
+  FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
+             const FrozenBlocks::Call& call);
 
   torch::Tensor run();
 
  private:
-  using Attention = FrozenDecoder::Attention;
-  using Norm = FrozenDecoder::Norm;
+  using Attention = FrozenBlocks::Attention;
+  using Norm = FrozenBlocks::Norm;
 
   // Where a cache's new positions go, and what attention reads.
   struct Cached {
-    torch::Tensor key, value;  // [sequences, kv_heads, length, dim], views of the storage
+    torch::Tensor key, value;  // [sequences, kv_heads, length, dim]; or [places, kv_heads, dim]
     int64_t offset = 0;        // positions that were there before
+    int64_t length = 0;        // with the new ones
+    const int32_t* places = nullptr;  // of BranchingCache, [sequences, pitch]
+    int64_t pitch = 0;
+
+    // In elements, of a position of one head.
+    int64_t at(int64_t sequence, int64_t head, int64_t position) const {
+      if (places != nullptr) {
+        return places[sequence * pitch + position] * key.stride(0) + head * key.stride(1);
+      }
+      return sequence * key.stride(0) + head * key.stride(1) + position * key.stride(2);
+    }
   };
 
   // The sequences and key/value heads that one thread attends with.
@@ -68,17 +79,17 @@ class FrozenStep {
   void cross_attention(const Team& team, const Attention& part, Cached& cached);
   void remember(const Team& team, const Attention& part, Cached& cached);
   void finish_attention(const Team& team, const Attention& part, int64_t gate_column);
-  void feed_forward(const Team& team, const FrozenDecoder::Block& block);
+  void feed_forward(const Team& team, const FrozenBlocks::Block& block);
   void normalise(const Team& team, const Norm& norm, const float* from, float* to);
   void attend_to(const Part& part, const Attention& weights, const Cached& cached,
                  const kernels::Attention& settings, int64_t queries);
   void write(const float* row, int64_t count, void* to, int64_t offset) const;
   Part part_of(const Team& team, int64_t sequences) const;
 
-  bool rounded() const { return decoder_.precision_ != Precision::kFloat32; }
+  bool rounded() const { return blocks_.precision_ != Precision::kFloat32; }
 
-  const FrozenDecoder& decoder_;
-  const FrozenDecoder::Call& call_;
+  const FrozenBlocks& blocks_;
+  const FrozenBlocks::Call& call_;
   const Loops& loops_ = active_loops();
   int64_t batch_, length_, rows_, hidden_size_;
   int64_t heads_, kv_heads_, dim_, joined_, kv_joined_, inner_, columns_;
@@ -98,11 +109,11 @@ class FrozenStep {
   bool make_memory_ = false;
 };
 
-FrozenStep::FrozenStep(const FrozenDecoder& decoder, const torch::Tensor& input,
-                       const FrozenDecoder::Call& call)
-    : decoder_(decoder), call_(call) {
-  const EncoderOptions& block = decoder.options_.block;
-  const AttentionOptions& attention = decoder.attention_;
+FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
+                       const FrozenBlocks::Call& call)
+    : blocks_(blocks), call_(call) {
+  const EncoderOptions& block = blocks.options_.block;
+  const AttentionOptions& attention = blocks.attention_;
   batch_ = input.size(0);
   length_ = input.size(1);
   rows_ = batch_ * length_;
@@ -123,7 +134,7 @@ FrozenStep::FrozenStep(const FrozenDecoder& decoder, const torch::Tensor& input,
     query_ = torch::empty({rows_, joined_}, torch::kBFloat16);
     mixed_rounded_ = torch::empty({rows_, joined_}, torch::kBFloat16);
   }
-  const kernels::WeightType type = decoder.weights_.type();
+  const kernels::WeightType type = blocks.weights_.type();
   packed_hidden_.emplace(type, hidden_size_, rows_);
   packed_joined_.emplace(type, joined_, rows_);
   if (inner_ > 0) {
@@ -134,14 +145,25 @@ FrozenStep::FrozenStep(const FrozenDecoder& decoder, const torch::Tensor& input,
 
   const auto layers = static_cast<size_t>(block.layers);
   const auto cache_type = rounded() ? torch::kBFloat16 : torch::kFloat;
-  own_self_.resize(call.self == nullptr ? layers : 0);
-  std::vector<KeyValueCache>& self = call.self == nullptr ? own_self_ : *call.self;
-  const int64_t before = self.front().length();
-  for (KeyValueCache& cache : self) {
-    const auto [key, value] = cache.extend({batch_, kv_heads_, length_, dim_}, cache_type);
-    self_.push_back({key, value, before});
+  int64_t before = 0;
+  if (call.branches != nullptr) {
+    BranchingCache& cache = *call.branches;
+    before = cache.length();
+    cache.extend({block.layers, kv_heads_, dim_, cache_type}, batch_, length_);
+    for (int64_t layer = 0; layer < block.layers; ++layer) {
+      self_.push_back({cache.key(layer), cache.value(layer), before, cache.length(), cache.places(),
+                       cache.places_pitch()});
+    }
+  } else {
+    own_self_.resize(call.self == nullptr ? layers : 0);
+    std::vector<KeyValueCache>& self = call.self == nullptr ? own_self_ : *call.self;
+    before = self.front().length();
+    for (KeyValueCache& cache : self) {
+      const auto [key, value] = cache.extend({batch_, kv_heads_, length_, dim_}, cache_type);
+      self_.push_back({key, value, before, cache.length()});
+    }
   }
-  if (decoder.options_.cross == CrossKind::kAttention) {
+  if (blocks.options_.cross == CrossKind::kAttention) {
     own_cross_.resize(call.cross == nullptr ? layers : 0);
     std::vector<KeyValueCache>& cross = call.cross == nullptr ? own_cross_ : *call.cross;
     make_memory_ = cross.front().empty();
@@ -149,9 +171,9 @@ FrozenStep::FrozenStep(const FrozenDecoder& decoder, const torch::Tensor& input,
       if (make_memory_) {
         const auto [key, value] =
             cache.extend({call.memory.size(0), kv_heads_, call.memory.size(1), dim_}, cache_type);
-        cross_.push_back({key, value, 0});
+        cross_.push_back({key, value, 0, cache.length()});
       } else {
-        cross_.push_back({cache.key(), cache.value(), 0});
+        cross_.push_back({cache.key(), cache.value(), 0, cache.length()});
       }
     }
     if (make_memory_) {
@@ -171,18 +193,18 @@ FrozenStep::FrozenStep(const FrozenDecoder& decoder, const torch::Tensor& input,
 
 torch::Tensor FrozenStep::run() {
   const int64_t work_per_row =
-      decoder_.weights_.bytes() / (decoder_.precision_ == Precision::kFloat32    ? 4
-                                   : decoder_.precision_ == Precision::kBFloat16 ? 2
-                                                                                 : 1);
+      blocks_.weights_.bytes() / (blocks_.precision_ == Precision::kFloat32    ? 4
+                                  : blocks_.precision_ == Precision::kBFloat16 ? 2
+                                                                               : 1);
   run_team(team_size(work_per_row * rows_), [this](const Team& team) { work(team); });
   return hidden_.view({batch_, length_, hidden_size_});
 }
 
 void FrozenStep::work(const Team& team) {
-  const auto& options = decoder_.options_;
+  const auto& options = blocks_.options_;
   for (int64_t layer = 0; layer < options.block.layers; ++layer) {
     const auto index = static_cast<size_t>(layer);
-    const auto& block = decoder_.blocks_[index % decoder_.blocks_.size()];
+    const auto& block = blocks_.blocks_[index % blocks_.blocks_.size()];
     self_attention(team, block.self, self_[index]);
     if (block.cross) {
       if (make_memory_) remember(team, *block.cross, cross_[index]);
@@ -190,9 +212,9 @@ void FrozenStep::work(const Team& team) {
     }
     if (inner_ > 0) feed_forward(team, block);
   }
-  if (decoder_.final_norm_.gain.defined()) {
+  if (blocks_.final_norm_.gain.defined()) {
     float* hidden = hidden_.data_ptr<float>();
-    normalise(team, decoder_.final_norm_, hidden, hidden);
+    normalise(team, blocks_.final_norm_, hidden, hidden);
   }
 }
 
@@ -227,7 +249,7 @@ void FrozenStep::self_attention(const Team& team, const Attention& part, Cached&
   normalise(team, part.norm, hidden, normed);
   packed_hidden_->fill(team.share(rows_), normed, hidden_size_);
   team.wait();
-  multiply(team, decoder_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
+  multiply(team, blocks_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
   team.wait();
 
   const Part mine = part_of(team, batch_);
@@ -254,18 +276,22 @@ void FrozenStep::self_attention(const Team& team, const Attention& part, Cached&
       for (int64_t head = mine.kv_heads.begin; head < mine.kv_heads.end; ++head) {
         if (key_gain != nullptr) rms_norm(key + head * dim_, dim_, key_gain);
         if (half > 0) rotate(key + head * dim_, half, cosine, sine);
-        const int64_t at = b * cached.key.stride(0) + head * cached.key.stride(1) +
-                           (cached.offset + t) * cached.key.stride(2);
+        const int64_t at = cached.at(b, head, cached.offset + t);
         write(key + head * dim_, dim_, keys, at);
         write(value + head * dim_, dim_, values, at);
       }
     }
   }
-  const AttentionOptions& options = decoder_.attention_;
+  const AttentionOptions& options = blocks_.attention_;
   kernels::Attention settings;
-  settings.causal = true;
+  settings.causal = options.causal;
   settings.query_offset = cached.offset;
   settings.window_left = std::max<int64_t>(options.window_left, -1);
+  settings.window_right = std::max<int64_t>(options.window_right, -1);
+  settings.alibi_slopes = data(blocks_.alibi_slopes_);
+  if (call_.lengths.defined()) {
+    settings.key_lengths = call_.lengths.data_ptr<int64_t>() + mine.sequences.begin;
+  }
   attend_to(mine, part, cached, settings, length_);
   team.wait();
   finish_attention(team, part, joined_ + 2 * kv_joined_);
@@ -280,7 +306,7 @@ void FrozenStep::remember(const Team& team, const Attention& part, Cached& cache
   }
   team.wait();
   float* rows = memory_rows_.data_ptr<float>();
-  multiply(team, decoder_.weights_[part.memory], *packed_memory_, {rows, 2 * kv_joined_, false});
+  multiply(team, blocks_.weights_[part.memory], *packed_memory_, {rows, 2 * kv_joined_, false});
   team.wait();
   const Range mine = team.share(count);
   void *keys = cached.key.data_ptr(), *values = cached.value.data_ptr();
@@ -288,8 +314,7 @@ void FrozenStep::remember(const Team& team, const Attention& part, Cached& cache
     float* key = rows + row * 2 * kv_joined_;
     for (int64_t head = 0; head < kv_heads_; ++head) {
       if (part.key_norm.defined()) rms_norm(key + head * dim_, dim_, data(part.key_norm));
-      const int64_t at = row / length * cached.key.stride(0) + head * cached.key.stride(1) +
-                         row % length * cached.key.stride(2);
+      const int64_t at = cached.at(row / length, head, row % length);
       write(key + head * dim_, dim_, keys, at);
       write(key + kv_joined_ + head * dim_, dim_, values, at);
     }
@@ -304,7 +329,7 @@ void FrozenStep::cross_attention(const Team& team, const Attention& part, Cached
   normalise(team, part.norm, hidden_.data_ptr<float>(), normed);
   packed_hidden_->fill(team.share(rows_), normed, hidden_size_);
   team.wait();
-  multiply(team, decoder_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
+  multiply(team, blocks_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
   team.wait();
   // Sequences that share a memory are further queries of one attention, as in DecoderBlock.
   const int64_t queries = rows_ / memories;
@@ -341,28 +366,31 @@ void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cac
   a.kv_heads = part.kv_heads.size();
   a.heads = a.kv_heads * group;
   a.queries = queries;
-  a.keys = cached.key.size(2);
+  a.keys = cached.length;
   a.dim = a.value_dim = dim_;
   a.threads = 1;
-  const AttentionOptions& options = decoder_.attention_;
+  const AttentionOptions& options = blocks_.attention_;
   if (options.scale > 0) a.scale = options.scale;
   if (weights.sink.defined()) a.sink = data(weights.sink) + head;
   if (weights.distance_bias.defined()) {
     a.distance_reach = weights.distance_bias.size(1) / 2;
     a.distance_bias = data(weights.distance_bias) + head * weights.distance_bias.size(1);
   }
-  // Without positions of its own, cross-attention has no slopes.
-  if (a.causal && decoder_.alibi_slopes_.defined()) {
-    a.alibi_slopes = data(decoder_.alibi_slopes_) + head;
-  }
+  if (a.alibi_slopes != nullptr) a.alibi_slopes += head;
   const int64_t first_row = part.sequences.begin * queries;
   const auto at = [&](const torch::Tensor& tensor, int64_t element) {
     return static_cast<char*>(tensor.data_ptr()) + element * tensor.element_size();
   };
-  const int64_t cache_at =
-      part.sequences.begin * cached.key.stride(0) + part.kv_heads.begin * cached.key.stride(1);
-  const kernels::Strides cache_strides{cached.key.stride(0), cached.key.stride(1),
-                                       cached.key.stride(2), 1};
+  int64_t cache_at = part.kv_heads.begin * cached.key.stride(1);
+  kernels::Strides cache_strides{cached.key.stride(0), cached.key.stride(1), dim_, 1};
+  if (cached.places != nullptr) {
+    a.pages = cached.places + part.sequences.begin * cached.pitch;
+    a.pages_per_batch = cached.pitch;
+    a.page_size = 1;
+  } else {
+    cache_at += part.sequences.begin * cached.key.stride(0);
+    cache_strides.row = cached.key.stride(2);
+  }
   a.key = {at(cached.key, cache_at), cache_strides};
   a.value = {at(cached.value, cache_at), cache_strides};
   const torch::Tensor& query = rounded() ? query_ : projected_;
@@ -388,7 +416,7 @@ void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cac
 void FrozenStep::finish_attention(const Team& team, const Attention& part, int64_t gate_column) {
   const Range rows = team.share(rows_);
   float* mixed = mixed_.data_ptr<float>();
-  if (decoder_.attention_.output_gate) {
+  if (blocks_.attention_.output_gate) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       const float* gate = projected_.data_ptr<float>() + row * columns_ + gate_column;
       for (int64_t i = 0; i < joined_; ++i) mixed[row * joined_ + i] /= 1 + std::exp(-gate[i]);
@@ -396,22 +424,22 @@ void FrozenStep::finish_attention(const Team& team, const Attention& part, int64
   }
   packed_joined_->fill(rows, mixed, joined_);
   team.wait();
-  multiply(team, decoder_.weights_[part.output], *packed_joined_,
+  multiply(team, blocks_.weights_[part.output], *packed_joined_,
            {hidden_.data_ptr<float>(), hidden_size_, true});
   team.wait();
 }
 
-void FrozenStep::feed_forward(const Team& team, const FrozenDecoder::Block& block) {
+void FrozenStep::feed_forward(const Team& team, const FrozenBlocks::Block& block) {
   float* normed = normed_.data_ptr<float>();
   float* inner = inner_rows_.data_ptr<float>();
   normalise(team, block.feed_forward_norm, hidden_.data_ptr<float>(), normed);
   packed_hidden_->fill(team.share(rows_), normed, hidden_size_);
   team.wait();
   const Range columns =
-      multiply(team, decoder_.weights_[block.up], *packed_hidden_, {inner, inner_, false});
+      multiply(team, blocks_.weights_[block.up], *packed_hidden_, {inner, inner_, false});
   if (gate_rows_.defined()) {
     float* gate = gate_rows_.data_ptr<float>();
-    multiply(team, decoder_.weights_[block.gate], *packed_hidden_, {gate, inner_, false});
+    multiply(team, blocks_.weights_[block.gate], *packed_hidden_, {gate, inner_, false});
     for (int64_t row = 0; row < rows_; ++row) {
       const int64_t at = row * inner_ + columns.begin;
       loops_.swiglu_float(gate + at, inner + at, inner + at, columns.size());
@@ -425,15 +453,16 @@ void FrozenStep::feed_forward(const Team& team, const FrozenDecoder::Block& bloc
   team.wait();
   packed_inner_->fill(team.share(rows_), inner, inner_);
   team.wait();
-  multiply(team, decoder_.weights_[block.down], *packed_inner_,
+  multiply(team, blocks_.weights_[block.down], *packed_inner_,
            {hidden_.data_ptr<float>(), hidden_size_, true});
   team.wait();
 }
 
-torch::Tensor FrozenDecoder::forward(const torch::Tensor& input, const Call& call) const {
+torch::Tensor FrozenBlocks::forward(const torch::Tensor& input, const Call& call) const {
   Call own = call;
   if (own.memory.defined()) own.memory = own.memory.to(torch::kFloat).contiguous();
   if (own.memory_lengths.defined()) own.memory_lengths = own.memory_lengths.contiguous();
+  if (own.lengths.defined()) own.lengths = own.lengths.contiguous();
   return FrozenStep(*this, input, own).run();
 }
 

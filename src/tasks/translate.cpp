@@ -26,8 +26,8 @@ using nlohmann::json;
 class TranslationModel : public NextTokenModel {
  public:
   TranslationModel(SequenceModelImpl& model, const Batch& batch,
-                   const std::vector<AttentionEdit>& edits)
-      : model_(model) {
+                   const std::vector<AttentionEdit>& edits, bool branching)
+      : model_(model), state_(branching) {
     call_.request.edits = edits;
     call_.memory_lengths = batch.inputs.at("source_lengths");
     call_.memory = model
@@ -402,7 +402,7 @@ std::vector<std::vector<Hypothesis>> TranslateTask::translate(
         std::max<int64_t>(1, static_cast<int64_t>(ratio * source) + extra));
   }
   check_options(options, encoder_.tokenizer->vocab_size());
-  TranslationModel model(*model_, batch, edits);
+  TranslationModel model(*model_, batch, edits, options.beam > 1);
   auto results = search(model, batch.size, options);
   model_->train(was_training);
   return results;

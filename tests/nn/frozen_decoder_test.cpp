@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "attend/nn/branching_cache.h"
 #include "attend/nn/decoder.h"
 #include "attend/nn/frozen_linear.h"
 #include "attend/nn/ranked_outputs.h"
@@ -77,8 +78,8 @@ struct Input {
 };
 
 // In parts of 4, 1, 1, 1, 2 positions, with a cache.
-torch::Tensor in_steps(Decoder& decoder, const Input& input) {
-  DecoderState state;
+torch::Tensor in_steps(Decoder& decoder, const Input& input, bool branching = false) {
+  DecoderState state(branching);
   DecoderCall call = input.call;
   call.state = &state;
   std::vector<torch::Tensor> parts;
@@ -117,6 +118,7 @@ TEST(FrozenDecoder, EqualsThePlainOneInStepsAndAtOnce) {
       EXPECT_GT(decoder->frozen_bytes(), 0);
       const std::string what = to_string(options.block.positions) + " " + to_string(options.cross);
       EXPECT_TRUE(close(in_steps(decoder, input), expected, 1e-5)) << what;
+      EXPECT_TRUE(close(in_steps(decoder, input, true), expected, 1e-5)) << what << ", branching";
       EXPECT_TRUE(close(decoder->forward(input.vectors, input.call).hidden, expected, 1e-5))
           << what;
     }
@@ -132,37 +134,55 @@ TEST(FrozenDecoder, RoundedWeightsStayClose) {
     for (const Precision precision : {Precision::kBFloat16, Precision::kInt8}) {
       Decoder decoder = make(options);
       ASSERT_TRUE(decoder->freeze(precision));
-      EXPECT_LT(relative_error(in_steps(decoder, input), expected), 0.02)
-          << to_string(options.block.positions) << " " << to_string(precision);
+      for (const bool branching : {false, true}) {
+        EXPECT_LT(relative_error(in_steps(decoder, input, branching), expected), 0.02)
+            << to_string(options.block.positions) << " " << to_string(precision);
+      }
     }
   }
 }
 
 // A beam drops sequences, doubles others and loses a memory.
+std::vector<torch::Tensor> of_a_beam(Decoder& decoder, const Input& input, DecoderState state) {
+  std::vector<torch::Tensor> results;
+  DecoderCall call = input.call;
+  call.state = &state;
+  decoder->forward(input.vectors.narrow(1, 0, 6), call);
+  const torch::Tensor rows = lengths_of({4, 3, 3, 5});
+  state.reorder(rows);
+  state.reorder_memory(lengths_of({1}));
+  call.memory = call.memory.narrow(0, 1, 1);
+  call.memory_lengths = lengths_of({3});
+  results.push_back(
+      decoder->forward(input.vectors.index_select(0, rows).narrow(1, 6, 1), call).hidden);
+  const DecoderState before = state;
+  state.reorder(lengths_of({0, 0}));
+  for (int64_t at = 0; at < 2; ++at) {
+    results.push_back(decoder->forward(input.vectors.narrow(0, 0, 2).narrow(1, 7, 1), call).hidden);
+  }
+  // Writing to a copy leaves the other as it was.
+  state = before;
+  results.push_back(decoder->forward(input.vectors.narrow(0, 0, 4).narrow(1, 8, 1), call).hidden);
+  return results;
+}
+
 TEST(FrozenDecoder, FollowsAReorderedState) {
   const torch::NoGradGuard no_grad;
   const DecoderOptions options = small(CrossKind::kAttention, PositionKind::kRelative);
-  std::vector<torch::Tensor> results;
   const Input input(options);
-  for (const bool frozen : {false, true}) {
-    Decoder decoder = make(options);
-    if (frozen) decoder->freeze(Precision::kFloat32);
-    DecoderState state;
-    DecoderCall call = input.call;
-    call.state = &state;
-    decoder->forward(input.vectors.narrow(1, 0, 6), call);
-    const torch::Tensor rows = lengths_of({4, 3, 3, 5});
-    state.reorder(rows);
-    state.reorder_memory(lengths_of({1}));
-    call.memory = call.memory.narrow(0, 1, 1);
-    call.memory_lengths = lengths_of({3});
-    results.push_back(
-        decoder->forward(input.vectors.index_select(0, rows).narrow(1, 6, 1), call).hidden);
-    state.reorder(lengths_of({0, 0}));
-    results.push_back(decoder->forward(input.vectors.narrow(0, 0, 2).narrow(1, 7, 1), call).hidden);
+  Decoder decoder = make(options);
+  const auto expected = of_a_beam(decoder, input, DecoderState());
+  for (const int threads : {1, 3}) {
+    torch::set_num_threads(threads);
+    decoder->freeze(Precision::kFloat32);
+    for (const bool branching : {false, true}) {
+      const auto found = of_a_beam(decoder, input, DecoderState(branching));
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_TRUE(close(found[i], expected[i], 1e-5)) << i << (branching ? ", branching" : "");
+      }
+    }
   }
-  EXPECT_TRUE(close(results[2], results[0], 1e-5));
-  EXPECT_TRUE(close(results[3], results[1], 1e-5));
+  torch::set_num_threads(1);
 }
 
 TEST(FrozenDecoder, PaddingGivesZeros) {
@@ -185,6 +205,13 @@ TEST(FrozenDecoder, GradientsTracesAndTrainingTakeThePlainPath) {
   const torch::NoGradGuard no_grad;
   input.call.request.trace = TraceRequest::all_weights();
   EXPECT_EQ(decoder->forward(input.vectors, input.call).trace.layers.size(), 3u);
+  // What was begun frozen, with branches, is nothing that the plain path could read.
+  DecoderState state(/*branching=*/true);
+  DecoderCall branching;
+  branching.state = &state;
+  decoder->forward(input.vectors, branching);
+  branching.request.trace = TraceRequest::all_weights();
+  EXPECT_THROW(decoder->forward(input.vectors, branching), c10::Error);
   decoder->freeze(Precision::kInt8);
   expect_usage_error([&] { decoder->forward(input.vectors, input.call); },
                      {"int8", "precision f32"});
@@ -307,6 +334,48 @@ TEST(KeyValueCache, ReorderKeepsTheRowsAskedFor) {
     const torch::Tensor more = random({2, 2, 20, 4});
     cache.append(more, more);
     EXPECT_TRUE(torch::equal(cache.key(), torch::cat({expected_key, more}, 2)));
+  }
+}
+
+// The storage grows past what was reserved at first, and every sequence keeps its own history.
+TEST(BranchingCache, TellsWhereEverySequenceLies) {
+  torch::manual_seed(6);
+  BranchingCache cache;
+  EXPECT_TRUE(cache.empty());
+  std::vector<std::vector<float>> histories(3);
+  const auto step = [&](int64_t count) {
+    const auto sequences = static_cast<int64_t>(histories.size());
+    cache.extend({2, 1, 1, torch::kFloat}, sequences, count);
+    for (int64_t s = 0; s < sequences; ++s) {
+      auto& history = histories[static_cast<size_t>(s)];
+      for (int64_t i = 0; i < count; ++i) {
+        history.push_back(static_cast<float>(100 * cache.length() + 10 * s + i));
+        const int32_t place = cache.places()[s * cache.places_pitch() + cache.length() - count + i];
+        cache.key(0)[place] = history.back();
+        cache.value(1)[place] = -history.back();
+      }
+    }
+  };
+  const auto expect_histories = [&] {
+    for (size_t s = 0; s < histories.size(); ++s) {
+      ASSERT_EQ(cache.length(), static_cast<int64_t>(histories[s].size()));
+      const int32_t* row = cache.places() + static_cast<int64_t>(s) * cache.places_pitch();
+      for (size_t i = 0; i < histories[s].size(); ++i) {
+        EXPECT_EQ(cache.key(0)[row[i]].item<float>(), histories[s][i]);
+        EXPECT_EQ(cache.value(1)[row[i]].item<float>(), -histories[s][i]);
+      }
+    }
+  };
+  step(5);
+  for (const std::vector<int64_t>& order : std::vector<std::vector<int64_t>>{
+           {2, 2, 0, 1, 1}, {4, 3, 2, 1, 0}, {0, 0, 0, 0, 0}, {0, 1, 2}, {2}, {0, 0}}) {
+    cache.reorder(torch::tensor(order));
+    std::vector<std::vector<float>> kept;
+    for (const int64_t row : order) kept.push_back(histories[static_cast<size_t>(row)]);
+    histories = kept;
+    expect_histories();
+    for (int i = 0; i < 9; ++i) step(1);
+    expect_histories();
   }
 }
 

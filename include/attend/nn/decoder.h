@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attend/nn/attention_edit.h"
+#include "attend/nn/branching_cache.h"
 #include "attend/nn/encoder.h"
 #include "attend/nn/frozen_linear.h"
 #include "attend/nn/key_value_cache.h"
@@ -17,10 +18,6 @@
 #include "attend/nn/trace.h"
 
 namespace attend {
-namespace detail {
-class FrozenDecoder;
-}
-
 /// How a decoder block reads the memory that an encoder made.
 enum class CrossKind {
   kNone,       ///< it does not: a language model
@@ -57,7 +54,11 @@ void check_options(const DecoderOptions& options);
 /// Keys and values of the positions that a decoder has already read, and of its memory.
 class DecoderState {
  public:
-  int64_t length() const { return self_.empty() ? 0 : self_.front().length(); }
+  /// `branching`: short sequences that often share beginnings will be reordered at every step, as
+  /// by a beam search. A frozen decoder keeps them in a BranchingCache then.
+  explicit DecoderState(bool branching = false) : branching_(branching) {}
+
+  int64_t length() const { return self_.empty() ? branches_.length() : self_.front().length(); }
 
   /// [layers, batch, hidden]: what a recurrent decoder keeps instead; undefined at first.
   torch::Tensor recurrent;
@@ -71,6 +72,8 @@ class DecoderState {
 
  private:
   friend class DecoderImpl;
+  bool branching_ = false;
+  BranchingCache branches_;           // instead of self_, where it applies
   std::vector<KeyValueCache> self_;   // one per block
   std::vector<KeyValueCache> cross_;  // one per block, or none
 };
@@ -160,9 +163,8 @@ class DecoderImpl : public torch::nn::Module {
   }
   void check_call(const torch::Tensor& input, const DecoderCall& call) const;
   torch::Tensor shared_memory(const DecoderCall& call) const;
-  bool runs_frozen(const torch::Tensor& input, const DecoderCall& call) const;
 
-  std::shared_ptr<const detail::FrozenDecoder> frozen_;
+  std::shared_ptr<const detail::FrozenBlocks> frozen_;
   DecoderOptions options_;
   PositionEmbedding positions_{nullptr};
   std::vector<DecoderBlock> blocks_;

@@ -6,15 +6,20 @@
 #include <torch/nn/modules/rnn.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "attend/nn/attention_options.h"
+#include "attend/nn/frozen_linear.h"
 #include "attend/nn/multi_head_attention.h"
 #include "attend/nn/positions.h"
 #include "attend/nn/trace.h"
 
 namespace attend {
+namespace detail {
+class FrozenBlocks;
+}
 
 /// Non-linearity of the feed-forward part.
 enum class Activation {
@@ -156,7 +161,12 @@ class EncoderImpl : public torch::nn::Module {
 
   const EncoderOptions& options() const { return options_; }
 
+  /// As Decoder::freeze(), positions and stems left as they are.
+  bool freeze(Precision precision);
+  void train(bool on = true) override;
+
  private:
+  std::shared_ptr<const detail::FrozenBlocks> frozen_;
   EncoderOptions options_;
   PositionEmbedding positions_{nullptr};
   ConvolutionStem stem_{nullptr};

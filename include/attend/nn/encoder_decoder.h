@@ -76,7 +76,7 @@ class SequenceModelImpl : public torch::nn::Module {
   /// gradients; 0 for targets below 0.
   torch::Tensor log_probabilities(const torch::Tensor& hidden, const torch::Tensor& targets) const;
 
-  /// As Decoder::freeze(), the output layer included; the encoder stays as it is.
+  /// As Decoder::freeze(), encoder and output layer included.
   bool freeze(Precision precision);
   void train(bool on = true) override;
 
@@ -84,7 +84,7 @@ class SequenceModelImpl : public torch::nn::Module {
   virtual int64_t attention_layers() const = 0;
 
  private:
-  virtual bool freeze_decoder(Precision) { return false; }
+  virtual bool freeze_blocks(Precision) { return false; }
 
   std::shared_ptr<const FrozenLinear> frozen_output_;
 };
@@ -107,7 +107,7 @@ class EncoderDecoderImpl : public SequenceModelImpl {
   const EncoderDecoderOptions& options() const { return options_; }
 
  private:
-  bool freeze_decoder(Precision precision) override { return decoder_->freeze(precision); }
+  bool freeze_blocks(Precision precision) override;
 
   EncoderDecoderOptions options_;
   torch::nn::Embedding embedding_{nullptr}, source_embedding_{nullptr};

@@ -10,8 +10,6 @@ constexpr int64_t kMostDecodeRows = 64;  // of a group: heads * queries
 // Measured: packing pays from 8 queries on when keys are few, and never up to 12 when they are
 // many.
 constexpr int64_t kMostDecodeQueries = 4, kMostLongDecodeQueries = kTileRows, kLongCache = 1024;
-// Of so few keys those of the next pair are asked for at once, not some ahead of each key.
-constexpr int64_t kBriefCache = 64;
 constexpr int64_t kBytesPerTeam = 256 * 1024;  // a cache below this is not worth waking a team
 
 ATTEND_INLINE bool is_decoding(const Attention& a, const Trace& trace) {
@@ -33,6 +31,7 @@ struct DecodeCall {
   const ForwardCall& forward;
   const Attention& attention;
   int64_t group, rows, query_pitch, output_pitch;
+  float key_factor;
 };
 
 inline DecodeCall make_decode(const ForwardCall& call) {
@@ -43,7 +42,8 @@ inline DecodeCall make_decode(const ForwardCall& call) {
           group,
           group * a.queries,
           rounded_up(depth_of(a, a.dim), kLanes),
-          rounded_up(a.value_dim, 2 * kLanes)};
+          rounded_up(a.value_dim, 2 * kLanes),
+          key_factor(a)};
 }
 
 inline int64_t layout(const DecodeCall& call, float* memory, DecodeState* state) {
@@ -124,7 +124,7 @@ inline int64_t add_addresses(const Attention& a, const CacheRows& which, const c
   return count;
 }
 
-inline void locate_rows(const Attention& a, const CacheRows& which, CacheRows next, bool brief,
+inline void locate_rows(const Attention& a, const CacheRows& which, CacheRows next,
                         RowAddresses& out) {
   int64_t place = out.count = add_addresses(a, which, out.rows);
   const int64_t block_end = rounded_up(place, kLanes), end = block_end + kFetchAhead;
@@ -132,7 +132,6 @@ inline void locate_rows(const Attention& a, const CacheRows& which, CacheRows ne
     for (const char* last = out.rows[place - 1]; place < stop;) out.rows[place++] = last;
   };
   repeat_last(block_end);
-  if (brief) return;
   next.keys.end = at_most(next.keys.end, next.keys.begin + kFetchAhead);
   place += add_addresses(a, next, out.rows + place);
   repeat_last(end);
@@ -158,10 +157,29 @@ inline void gather_rows(const Attention& a, int64_t step, int64_t dims, char* me
   for (int i = 0; i < kLanes; ++i) rows.rows[rows.count + i] = rows.rows[rows.count - 1];
 }
 
+// The queries of a group, as the products read them.
+inline void load_group(const DecodeCall& call, const Sequence& s, int64_t kv_head,
+                       const DecodeMemory& memory) {
+  const Attention& a = call.attention;
+  const bool pairs = uses_pairs(a);
+  const int64_t step = a.query.strides.dim;
+  for (int64_t i = 0; i < call.rows; ++i) {
+    const int64_t head = kv_head * call.group + i / a.queries;
+    const char* from =
+        static_cast<const char*>(a.query.data) +
+        query_row_offset(a, s, a.query.strides, head, i % a.queries) * element_size(a);
+    float* to = memory.queries + i * call.query_pitch;
+    for (int64_t d = 0; d < call.query_pitch; d += kLanes) {
+      store(to + d, pairs ? load_pairs(from, step, 2 * d, a.dim - 2 * d)
+                          : load_row(from, a.type, step, d, a.dim - d));
+    }
+  }
+}
+
 inline void start_group(const DecodeCall& call, const Sequence& s, int64_t kv_head,
                         const DecodeMemory& memory, DecodeState& state) {
   const Attention& a = call.attention;
-  const bool pairs = uses_pairs(a);
+  load_group(call, s, kv_head, memory);
   PackedHead unknown;  // the keys were not looked at: the running maximum
   unknown.values_ordinary = false;
   for (int64_t i = 0; i < call.group; ++i) {
@@ -173,18 +191,8 @@ inline void start_group(const DecodeCall& call, const Sequence& s, int64_t kv_he
     softmax.top_scores = state.top_scores + first * kTopPitch;
     softmax.top_keys = state.top_keys + first * kTopPitch;
     start_softmax(a, call.forward.trace, head, int(a.queries), 0, unknown, softmax);
-    for (int64_t row = 0; row < a.queries; ++row) {
-      const char* from = static_cast<const char*>(a.query.data) +
-                         query_row_offset(a, s, a.query.strides, head, row) * element_size(a);
-      float* to = memory.queries + (first + row) * call.query_pitch;
-      const int64_t step = a.query.strides.dim;
-      for (int64_t d = 0; d < call.query_pitch; d += kLanes) {
-        store(to + d, pairs ? load_pairs(from, step, 2 * d, a.dim - 2 * d)
-                            : load_row(from, a.type, step, d, a.dim - d));
-      }
-      if (call.forward.trace.top_k > 0) {
-        start_top_keys({softmax.top_scores + row * kTopPitch, softmax.top_keys + row * kTopPitch});
-      }
+    for (int64_t row = 0; call.forward.trace.top_k > 0 && row < a.queries; ++row) {
+      start_top_keys({softmax.top_scores + row * kTopPitch, softmax.top_keys + row * kTopPitch});
     }
   }
   for (int64_t i = 0; i < call.rows * call.output_pitch; ++i) state.output[i] = 0;
@@ -228,23 +236,23 @@ inline void add_cache_carefully(const DecodeCall& call, const RowAddresses& valu
 
 // products = weights * values.
 template <class Rows>
-inline void multiply_weights(const DecodeCall& call, const RowAddresses& values, float* weights,
-                             bool fetch, const DecodeMemory& memory) {
+inline void multiply_weights(const DecodeCall& call, const char* const* values, int64_t count,
+                             float* weights, bool fetch, const DecodeMemory& memory) {
   const int64_t width = call.attention.value_dim;
   if constexpr (Rows::kKeys == 2) {
     for (int64_t i = 0; i < call.rows; ++i) {
       float* row = weights + i * kPitch;
-      if (values.count % 2) row[values.count] = 0;
-      for (int64_t j = 0; j < values.count; j += 2 * kLanes) {
+      if (count % 2) row[count] = 0;
+      for (int64_t j = 0; j < count; j += 2 * kLanes) {
         store(memory.weight_pairs + (i * kPitch + j) / 2,
               narrow_to_pairs(load(row + j), load(row + j + kLanes)));
       }
     }
-    multiply_values<Rows>(values.rows, values.count, memory.weight_pairs, kPitch / 2, call.rows,
-                          width, fetch, memory.products, call.output_pitch);
-  } else {
-    multiply_values<Rows>(values.rows, values.count, weights, kPitch, call.rows, width, fetch,
+    multiply_values<Rows>(values, count, memory.weight_pairs, kPitch / 2, call.rows, width, fetch,
                           memory.products, call.output_pitch);
+  } else {
+    multiply_values<Rows>(values, count, weights, kPitch, call.rows, width, fetch, memory.products,
+                          call.output_pitch);
   }
 }
 
@@ -269,17 +277,6 @@ inline KeyRange keys_behind(const Attention& a, Sequence& s, int64_t& kv_head) {
   return seen_keys(a, s);
 }
 
-// Asks for all `keys` of one head at once.
-inline void fetch_rows(const Attention& a, const ConstTensor& tensor, int64_t dims,
-                       const Sequence& s, int64_t kv_head, KeyRange keys) {
-  const int64_t size = element_size(a);
-  for (int64_t key = keys.begin; key < keys.end; ++key) {
-    const char* row = static_cast<const char*>(tensor.data) +
-                      key_row_offset(a, s, tensor.strides, kv_head, key) * size;
-    for (int64_t byte = 0; byte < dims * size; byte += 64) __builtin_prefetch(row + byte, 0, 3);
-  }
-}
-
 // All keys of `range` for one group. `careful`: where values are not finite.
 template <class Rows>
 inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_head, KeyRange range,
@@ -290,21 +287,15 @@ inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_he
   Sequence next_sequence = s;
   int64_t next_head = kv_head;
   const KeyRange keys_there = keys_behind(a, next_sequence, next_head);
-  const bool brief = range.end - range.begin <= kBriefCache;
-  if (brief) {
-    const KeyRange some{keys_there.begin, at_most(keys_there.end, keys_there.begin + kBriefCache)};
-    fetch_rows(a, a.key, a.dim, next_sequence, next_head, some);
-    fetch_rows(a, a.value, a.value_dim, next_sequence, next_head, some);
-  }
   for (KeyRange keys{range.begin, range.begin};;) {
     keys = next_group_keys(call, s, state, keys.end, range.end);
     if (keys.begin >= keys.end) return;
     float* scores = memory.scores + (keys.begin - panel_start(keys.begin));
     const CacheRows chunk_values{a.value, s, kv_head, keys};
-    locate_rows(a, {a.key, s, kv_head, keys}, chunk_values, brief, rows);
+    locate_rows(a, {a.key, s, kv_head, keys}, chunk_values, rows);
     gather_rows(a, a.key.strides.dim, a.dim, memory.rows, rows);
     multiply_cache<Rows>(rows.rows, rows.count, memory.queries, call.rows, call.query_pitch, a.dim,
-                         key_factor(a), !brief, scores);
+                         call.key_factor, true, scores);
     for (int64_t i = 0; i < call.group; ++i) {
       soften(a, s, state.tiles[i], keys, call.forward.trace, state.softmax[i],
              memory.scores + i * a.queries * kPitch);
@@ -312,13 +303,13 @@ inline void decode_keys(const DecodeCall& call, const Sequence& s, int64_t kv_he
     }
     const CacheRows next_pair{a.key, next_sequence, next_head, keys_there};
     const CacheRows next_chunk{a.key, s, kv_head, {keys.end, range.end}};
-    locate_rows(a, chunk_values, keys.end < range.end ? next_chunk : next_pair, brief, rows);
+    locate_rows(a, chunk_values, keys.end < range.end ? next_chunk : next_pair, rows);
     gather_rows(a, a.value.strides.dim, a.value_dim, memory.rows, rows);
     if (careful) {
       add_cache_carefully(call, rows, scores, state.output);
       continue;
     }
-    multiply_weights<Rows>(call, rows, scores, !brief, memory);
+    multiply_weights<Rows>(call, rows.rows, rows.count, scores, true, memory);
     for (int64_t i = 0; i < call.rows; ++i) {
       float* out = state.output + i * call.output_pitch;
       const float* product = memory.products + i * call.output_pitch;

@@ -15,6 +15,7 @@
 #include "weights.h"
 #include "decode_product.h"
 #include "decode.h"
+#include "decode_brief.h"
 #include "run_decode.h"
 #include "run_forward.h"
 #include "gradient_rows.h"

@@ -83,8 +83,14 @@ inline void decode_part(const DecodeCall& call, const DecodeTeam& team, int64_t 
   DecodeMemory memory;
   layout(call, pair_scratch().floats(layout(call, nullptr, static_cast<DecodeMemory*>(nullptr))),
          &memory);
+  const bool brief = may_be_brief(call.forward);
   visit_pairs(a, {team.first_chunk(part), team.first_chunk(part + 1)},
               [&](const Sequence& s, int64_t kv_head, int64_t chunks, KeyRange mine) {
+                if (brief && chunks == 1) {
+                  const KeyRange keys = seen_keys(a, s);
+                  fetch_pair_behind(a, s, kv_head);
+                  if (decode_briefly<Rows>(call, s, kv_head, keys, memory)) return;
+                }
                 DecodeState state = state_of(call, team, part, mine.begin == 0);
                 start_group(call, s, kv_head, memory, state);
                 decode_keys<Rows>(call, s, kv_head, keys_of_chunks(a, s, mine), false, memory,

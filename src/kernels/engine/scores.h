@@ -144,7 +144,11 @@ inline void add_biases(const Attention& a, const Sequence& s, int64_t head, int6
     add_constant(0, parts.near, table[-a.distance_reach] * log2e);
     add_constant(parts.far, count, table[a.distance_reach] * log2e);
     const float* from = table + (keys.begin - position);
-    for (int64_t j = parts.near; j < parts.far; ++j) x[j] += from[j] * log2e;
+    for (int64_t j = parts.near; j < parts.far; j += kLanes) {
+      const Mask valid = lanes_below(parts.far - j);
+      const Vec bias = load_lanes(from + j, valid);
+      store_lanes(x + j, valid, fma(bias, broadcast(log2e), load_lanes(x + j, valid)));
+    }
   }
   if (a.alibi_slopes) {
     const Vec slope = broadcast(-a.alibi_slopes[head] * log2e);

@@ -13,24 +13,29 @@
 
 namespace attend::detail {
 
-/// A decoder's blocks with the weights that it has now, for decoding: packed once, and a step in a
-/// few passes instead of some forty operators a block. No gradients, statistics or edits.
-class FrozenDecoder {
+/// The blocks of an encoder or a decoder with the weights that it has now: packed once, and a call
+/// in a few passes instead of some forty operators a block. No gradients, statistics or edits.
+class FrozenBlocks {
  public:
   /// The mean of a memory instead of attention, or heads beyond what the kernels take: false.
   static bool supports(const DecoderOptions& options);
+  static bool supports(const EncoderOptions& options);
 
-  FrozenDecoder(const torch::nn::Module& decoder, const DecoderOptions& options,
-                Precision precision);
+  FrozenBlocks(const torch::nn::Module& decoder, const DecoderOptions& options,
+               Precision precision);
+  FrozenBlocks(const torch::nn::Module& encoder, const EncoderOptions& options,
+               Precision precision);
 
   /// What the blocks and the final norm make of `input` [batch, length, hidden] float, to which
-  /// positions were added already. Without `self` nothing is remembered. `cross` holds the memory's
+  /// positions were added already. Without `self` or `branches` nothing is remembered. `cross` holds the memory's
   /// keys and values; they are made where it is empty.
   struct Call {
     std::vector<KeyValueCache>* self = nullptr;   ///< one per block
+    BranchingCache* branches = nullptr;           ///< instead of `self`
     std::vector<KeyValueCache>* cross = nullptr;  ///< likewise
     torch::Tensor memory;                         ///< as in DecoderCall
     torch::Tensor memory_lengths;
+    torch::Tensor lengths;  ///< of an encoder's inputs, [batch] int64; undefined = all whole
   };
   torch::Tensor forward(const torch::Tensor& input, const Call& call) const;
 
@@ -60,7 +65,8 @@ class FrozenDecoder {
     size_t up = 0, gate = 0, down = 0;
   };
 
-  Attention attention_of(const torch::nn::Module& decoder, const std::string& block,
+  void pack(const torch::nn::Module& module);
+  Attention attention_of(const torch::nn::Module& module, const std::string& block,
                          const std::string& name);
 
   DecoderOptions options_;
@@ -71,5 +77,11 @@ class FrozenDecoder {
   Norm final_norm_;
   torch::Tensor alibi_slopes_;
 };
+
+/// Whether a call with `input` and `request` goes through `frozen`, which may be null: no
+/// gradients, and nobody looks at the attention or changes it. Throws Error (usage) where somebody
+/// does and the weights are rounded.
+bool runs_frozen(const FrozenBlocks* frozen, const torch::Tensor& input,
+                 const ForwardRequest& request);
 
 }  // namespace attend::detail
