@@ -48,24 +48,28 @@ std::shared_ptr<void> huge_memory(int64_t bytes) {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
-// Ranks the outputs of the packed rows `which`, some of them at a time: [rows, kRankedBlock] of
-// `outputs`.
+// Ranks the outputs of the packed rows `which`: of so few at a time that a block of their outputs
+// stays in the first-level cache, while the weights of the block stay in the second.
 void rank_rows(const kernels::PackedMatrix& matrix, const detail::PackedRowBuffer& packed,
                detail::Range which, const std::vector<int64_t>& excluded,
-               std::vector<float>& outputs, std::vector<OutputRanking>& rankings) {
-  constexpr int64_t kPanels = kRankedBlock / kernels::kPanelOutputs;
+               std::vector<OutputRanking>& rankings) {
+  constexpr int64_t kPanels = kRankedBlock / kernels::kPanelOutputs, kRows = 16;
+  std::vector<float> outputs(static_cast<size_t>(kRows * kRankedBlock));
   for (int64_t panel = 0; panel < matrix.panels(); panel += kPanels) {
     const kernels::PackedMatrix part =
         kernels::panels_of(matrix, panel, std::min(panel + kPanels, matrix.panels()));
-    packed.multiply(which, part, {outputs.data(), kRankedBlock, false});
-    for (int64_t row = 0; row < which.size(); ++row) {
-      const std::span<float> own(outputs.data() + row * kRankedBlock,
-                                 static_cast<size_t>(part.outputs));
-      for (const int64_t index : excluded) {
-        const int64_t column = index - panel * kernels::kPanelOutputs;
-        if (column >= 0 && column < part.outputs) own[static_cast<size_t>(column)] = kNever;
+    for (int64_t first = which.begin; first < which.end; first += kRows) {
+      const detail::Range some{first, std::min(first + kRows, which.end)};
+      packed.multiply(some, part, {outputs.data(), kRankedBlock, false});
+      for (int64_t row = 0; row < some.size(); ++row) {
+        const std::span<float> own(outputs.data() + row * kRankedBlock,
+                                   static_cast<size_t>(part.outputs));
+        for (const int64_t index : excluded) {
+          const int64_t column = index - panel * kernels::kPanelOutputs;
+          if (column >= 0 && column < part.outputs) own[static_cast<size_t>(column)] = kNever;
+        }
+        rankings[static_cast<size_t>(first + row)].add(own);
       }
-      rankings[static_cast<size_t>(which.begin + row)].add(own);
     }
   }
 }
@@ -158,7 +162,7 @@ torch::Tensor FrozenLinear::log_probabilities(const torch::Tensor& input,
 
 std::vector<std::vector<RankedOutput>> FrozenLinear::ranked(
     const torch::Tensor& input, int64_t count, const std::vector<int64_t>& excluded) const {
-  constexpr int64_t kRows = 64, kEnough = 8;  // that a thread ranks at once; that keep it busy
+  constexpr int64_t kEnough = 8;  // rows that keep a thread busy
   const kernels::PackedMatrix& matrix = weights_[0];
   const int64_t rows = input.size(0), threads = at::get_num_threads();
   if (rows < kEnough * threads) return ranked_outputs(forward(input), count, excluded);
@@ -166,13 +170,12 @@ std::vector<std::vector<RankedOutput>> FrozenLinear::ranked(
   const detail::PackedRowBuffer packed(matrix.type, matrix.inputs, rows);
   std::vector<OutputRanking> rankings(static_cast<size_t>(rows), OutputRanking(count));
   std::vector<std::vector<RankedOutput>> best(static_cast<size_t>(rows));
-  const int64_t each = std::min(kRows, (rows + threads - 1) / threads);
+  const int64_t each = (rows + threads - 1) / threads;
   at::parallel_for(0, (rows + each - 1) / each, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> outputs(static_cast<size_t>(each * kRankedBlock));
     for (int64_t part = begin; part < end; ++part) {
       const detail::Range some{part * each, std::min(rows, (part + 1) * each)};
       packed.fill(some, from.data_ptr<float>(), matrix.inputs);
-      rank_rows(matrix, packed, some, excluded, outputs, rankings);
+      rank_rows(matrix, packed, some, excluded, rankings);
       for (auto row = static_cast<size_t>(some.begin); row < static_cast<size_t>(some.end); ++row) {
         best[row] = rankings[row].best();
       }
