@@ -41,6 +41,7 @@ Problem with_scores(Shape shape, F score_of_key) {
 
 constexpr Shape kShapes[] = {
     {.heads = 2, .kv_heads = 1, .queries = 40, .keys = 75, .dim = 16, .value_dim = 24},
+    {.heads = 2, .kv_heads = 1, .queries = 40, .keys = 75, .dim = 16, .value_dim = 32},
     {.heads = 2, .kv_heads = 1, .queries = 2, .keys = 600, .dim = 16, .value_dim = 24},
 };
 
@@ -68,6 +69,30 @@ TEST(ExtremeScores, PlusAndMinusTenThousand) {
     expect_forward(p, "plus and minus 1e4");
     expect_statistics(p, "plus and minus 1e4", kWholeTrace, forward_bound(10000));
     expect_backward(p, "plus and minus 1e4", forward_bound(10000));
+  }
+}
+
+// The lengths of short sequences are not measured; a single score tells.
+TEST(ExtremeScores, OneBeyondTheBound) {
+  for (const int64_t length : {1, 9, 32, 64, 200}) {
+    for (const bool causal : {false, true}) {
+      Problem p({.batch = 2,
+                 .heads = 2,
+                 .kv_heads = 2,
+                 .queries = length,
+                 .keys = length,
+                 .dim = 32,
+                 .value_dim = 32});
+      p.settings.causal = causal;
+      for (const double number : {25.0, -25.0, 1e19}) {
+        p.query.fill_row(1, 1, length / 2, number);
+        p.key.fill_row(1, 1, length / 3, 1);
+        const double largest = std::abs(number) * std::sqrt(32);
+        const std::string name = std::to_string(length) + ", " + std::to_string(number);
+        expect_statistics(p, name, kWholeTrace, forward_bound(largest));
+        expect_forward(p, name, forward_bound(largest));
+      }
+    }
   }
 }
 
@@ -201,6 +226,8 @@ void expect_all(const Problem& p, const std::string& name) {
 
 constexpr Shape kBatches[] = {
     {.batch = 2, .heads = 2, .kv_heads = 1, .queries = 40, .keys = 75, .dim = 16, .value_dim = 24},
+    // Whole vectors of values, which are read where they lie.
+    {.batch = 2, .heads = 2, .kv_heads = 1, .queries = 40, .keys = 75, .dim = 16, .value_dim = 32},
     {.batch = 2, .heads = 2, .kv_heads = 1, .queries = 3, .keys = 300, .dim = 20, .value_dim = 20},
     {.batch = 2, .heads = 2, .kv_heads = 2, .queries = 150, .keys = 150, .dim = 8, .value_dim = 8},
 };

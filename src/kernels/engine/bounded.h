@@ -9,6 +9,7 @@ struct PanelWeights {
   int first_row;        // in `seen`
   float* sums;          // [rows][kLanes], added to
   float* moments;       // the same for the entropy, or null
+  Vec* most;            // grows to the largest |score|, lane by lane; or null
   float* scores;        // [rows][kPitch], or null
   float* weights;       // [rows][kPitch]; with products of pairs it may be null
   float* pairs;         // [rows][kPitch / 2]: the weights in bf16, for products of pairs; or null
@@ -18,6 +19,7 @@ struct PanelWeights {
             first_row + row,
             sums + row * kLanes,
             moments ? moments + row * kLanes : nullptr,
+            most,
             scores ? scores + row * kPitch : nullptr,
             weights ? weights + row * kPitch : nullptr,
             pairs ? pairs + row * kPitch / 2 : nullptr};
@@ -25,25 +27,28 @@ struct PanelWeights {
 };
 
 // kRows x kVectors weights from their scores; `key` is the first one.
-template <class Arithmetic, bool kTraced, int kRows, int kVectors>
+template <class Arithmetic, bool kTraced, bool kChecked, int kRows, int kVectors>
 ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec rounding, int64_t key,
                                  const PanelWeights& to) {
   Ints keys[kVectors];
 #pragma GCC unroll 2
   for (int v = 0; v < kVectors; ++v) keys[v] = add(count_up(), ints(uint32_t(key + v * kLanes)));
+  Vec most = kChecked ? *to.most : zero();
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
     Vec sum = load(to.sums + i * kLanes), moment = zero();
     if (kTraced && to.moments) moment = load(to.moments + i * kLanes);
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
-      const Vec x = Arithmetic::kPairs ? mul(c[i][v], broadcast(factor)) : c[i][v];
+      Vec x = Arithmetic::kPairs ? mul(c[i][v], broadcast(factor)) : c[i][v];
       if (kTraced && to.scores) store(to.scores + i * kPitch + v * kLanes, x);
+      if (kChecked) most = larger_magnitude(x, most);
       c[i][v] = exp2_bounded(x, rounding);
       if (to.seen) {
         const Ints distance = add(keys[v], ints(to.seen->minus_begin[to.first_row + i]));
         const Mask unseen = unsigned_at_least(distance, ints(to.seen->length[to.first_row + i]));
         c[i][v] = select(unseen, zero(), c[i][v]);
+        if (kTraced) x = select(unseen, zero(), x);  // it may be NaN
       }
       sum = add(sum, c[i][v]);
       if (kTraced && to.moments) moment = fma(c[i][v], x, moment);
@@ -55,6 +60,7 @@ ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec ro
       store(to.pairs + i * kPitch / 2, narrow_to_pairs(c[i][0], kVectors == 2 ? c[i][1] : zero()));
     }
   }
+  if (kChecked) *to.most = most;
 }
 
 template <class Arithmetic, int kRows, int kVectors>
@@ -68,10 +74,16 @@ ATTEND_INLINE void bounded_panel(const float* rows, int64_t pitch, const float* 
     for (int v = 0; v < kVectors; ++v) c[i][v] = zero();
   }
   multiply_tile<Arithmetic, kRows, kVectors>(rows, pitch, 1, panel, kPanel, depth, c);
-  if (to.moments || to.scores) {
-    store_weights<Arithmetic, true>(c, factor, rounding, key, to);
+  // Inlined, so that the scores stay in registers.
+  const bool traced = to.moments || to.scores;
+  if (traced && to.most) {
+    store_weights<Arithmetic, true, true>(c, factor, rounding, key, to);
+  } else if (traced) {
+    store_weights<Arithmetic, true, false>(c, factor, rounding, key, to);
+  } else if (to.most) {
+    store_weights<Arithmetic, false, true>(c, factor, rounding, key, to);
   } else {
-    store_weights<Arithmetic, false>(c, factor, rounding, key, to);
+    store_weights<Arithmetic, false, false>(c, factor, rounding, key, to);
   }
 }
 
@@ -111,8 +123,8 @@ inline void bounded_weights(const Attention& a, const RowTile& tile, const Packe
         half ? bounded_panels<Arithmetic, kRows, 1> : bounded_panels<Arithmetic, kRows, 2>;
     panel(tile.query, tile.query_pitch, panels + j * depth, depth, factor, rounding, key,
           {whole ? nullptr : &tile, 0, state.sum, state.entropy ? state.moment : nullptr,
-           to.scores ? to.scores + j : nullptr, to.weights ? to.weights + j : nullptr,
-           to.pairs ? to.pairs + j / 2 : nullptr});
+           state.checked ? &state.most : nullptr, to.scores ? to.scores + j : nullptr,
+           to.weights ? to.weights + j : nullptr, to.pairs ? to.pairs + j / 2 : nullptr});
   }
 }
 

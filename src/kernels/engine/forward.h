@@ -8,6 +8,10 @@
 // rounding error at sqrt(256) + sqrt(keys / 256) halves of an ulp rather than sqrt(keys).
 
 constexpr int64_t kBlockTiles = 8;
+// Under a causal mask so few rows go by tiles of 8: what lies behind the diagonal of a tile is
+// computed for nothing.
+constexpr int64_t kFewRows = 64;
+constexpr int kLowTileRows = 8;
 constexpr int64_t kKeptFloats = 128 * 1024;  // of weights that a block keeps: half of an L2
 constexpr int64_t kMostKeptKeys = 8192;      // beyond, column sums take a second pass
 
@@ -126,8 +130,8 @@ inline bool is_ordinary(Ints largest) {
          (nothing || bits(unsigned_at_least(largest, ints(kTiny))));
 }
 
-// What is left to do when all keys of a tile were seen. False when the output shows that the values
-// were not ordinary after all.
+// What is left to do when all keys of a tile were seen. False when a score shows that it was not
+// bounded, or the output that the values were not ordinary after all.
 inline bool finish_tile(const ForwardCall& call, const Sequence& s, const RowTile& tile,
                         SoftmaxState& state) {
   const Attention& a = call.attention;
@@ -149,7 +153,9 @@ inline bool finish_tile(const ForwardCall& call, const Sequence& s, const RowTil
     store_row(output_row(call, s, tile.head, tile.first + i), a.type, call.output.strides.dim,
               state.output + i * state.output_pitch, a.value_dim);
   }
-  return is_ordinary(state.largest);
+  // A score that is NaN shows in the output.
+  const Mask beyond = greater(state.most, broadcast(largest_bound(call.trace)));
+  return is_ordinary(state.largest) && !(state.checked && bits(beyond));
 }
 
 struct BlockMemory {
@@ -334,12 +340,12 @@ inline void advance_tile(const ForwardCall& call, const Sequence& s, const Packe
 
 // Tile number `place` of a block, all but its softmax.
 inline void start_tile(const ForwardCall& call, const Sequence& s, int64_t head, int64_t row,
-                       int64_t place, const BlockMemory& memory, Ints& squares) {
+                       int height, int64_t place, const BlockMemory& memory) {
   const Attention& a = call.attention;
   const int64_t width = rounded_up(a.value_dim, kLanes);
   RowTile& tile = memory.tiles[place];
   SoftmaxState& state = memory.states[place];
-  make_tile(a, s, head, row, int(at_most(kTileRows, s.rows - row)), tile);
+  make_tile(a, s, head, row, int(at_most(height, s.rows - row)), tile);
   state.in_place = a.type == ElementType::kFloat32 && call.output.strides.dim == 1 &&
                    a.value_dim == width && tile.count % 4 == 0;
   state.output = memory.output + place * kTileRows * width;
@@ -354,8 +360,7 @@ inline void start_tile(const ForwardCall& call, const Sequence& s, int64_t head,
     start_top_keys(state.top_list(i));
   }
   if (tile.any.begin < tile.any.end) {
-    load_queries(a, s, tile, memory.queries + place * kTileRows * rounded_up(a.dim, kLanes),
-                 squares);
+    load_queries(a, s, tile, memory.queries + place * kTileRows * rounded_up(a.dim, kLanes));
   }
 }
 
@@ -369,10 +374,13 @@ inline void forward_block(const ForwardCall& call, const Sequence& s, const Pack
   KeyRange any{s.keys, 0};
   Ints squares = ints(0);
   const int64_t last = at_most(first + call.block_tiles * kTileRows, s.rows);
-  for (int64_t row = first; row < last; row += kTileRows, ++count) {
-    start_tile(call, s, head, row, count, memory, squares);
+  const int height =
+      a.causal && s.rows <= kFewRows && !call.keeps_weights ? kLowTileRows : kTileRows;
+  for (int64_t row = first; row < last; row += height, ++count) {
+    start_tile(call, s, head, row, height, count, memory);
     const KeyRange mine = tiles[count].any;
     if (mine.begin == mine.end) continue;
+    if (!packed.unmeasured) measure_queries(a, tiles[count], squares);
     any = {at_most(any.begin, mine.begin), at_least(any.end, mine.end)};
   }
   float longest_query = __builtin_sqrtf(reduce_add(from_bits(squares)));
@@ -380,7 +388,7 @@ inline void forward_block(const ForwardCall& call, const Sequence& s, const Pack
     longest_query = longest_row(a, tiles, count);
   }
   for (int t = 0; t < count; ++t) {
-    start_softmax(a, call.trace, head, kTileRows, longest_query, packed, states[t]);
+    start_softmax(a, call.trace, head, tiles[t].padded, longest_query, packed, states[t]);
   }
   const auto scores_of = [&](int tile, int64_t chunk) {
     const int64_t place = call.keeps_weights ? tile * chunks_of(s.keys) + chunk / kChunk : 0;
@@ -394,12 +402,12 @@ inline void forward_block(const ForwardCall& call, const Sequence& s, const Pack
     }
   }
   for (int t = 0; t < count; ++t) {
-    if (!finish_tile(call, s, tiles[t], states[t]) && packed.values_in_place) {
+    if (!finish_tile(call, s, tiles[t], states[t]) && packed.unmeasured) {
       // Once more with care: the running maximum, and no product of 0 with what is not a number.
       PackedHead careful = packed;
       careful.values_ordinary = false;
-      start_tile(call, s, head, tiles[t].first, t, memory, squares);
-      start_softmax(a, call.trace, head, kTileRows, longest_query, careful, states[t]);
+      start_tile(call, s, head, tiles[t].first, height, t, memory);
+      start_softmax(a, call.trace, head, tiles[t].padded, longest_query, careful, states[t]);
       for (int64_t chunk = first_chunk; chunk < any.end; chunk += kChunk) {
         advance_tile(call, s, careful, tiles[t], {chunk, chunk + kChunk}, false,
                      scores_of(t, chunk), memory, states[t]);

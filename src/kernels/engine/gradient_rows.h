@@ -27,9 +27,10 @@ inline bool pack_gradient_keys(const Attention& a, const Sequence& s, int64_t kv
   values.dim = a.value_dim;
   for (int64_t first = keys.begin; first < keys.end; first += kPanel) {
     const int64_t place = first - keys.begin;
-    pack_key_panel(a, s, kv_head, first, key_factor(a), key_panels + place * depth_of(a, a.dim));
-    pack_key_panel(values, s, kv_head, first, 1.0f,
-                   value_panels + place * depth_of(a, a.value_dim));
+    pack_key_panel<false>(a, s, kv_head, first, key_factor(a),
+                          key_panels + place * depth_of(a, a.dim));
+    pack_key_panel<false>(values, s, kv_head, first, 1.0f,
+                          value_panels + place * depth_of(a, a.value_dim));
   }
   PackedHead packed;
   packed.value_pitch = rounded_up(a.dim, kLanes);

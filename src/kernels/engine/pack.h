@@ -13,7 +13,8 @@
 // Packing is O(length * dim) beside O(length^2 * dim) products, and it is where storage types,
 // strides, pages and odd dims end. Values of short sequences are read in place when they can be: a
 // copy would cost more than it saves. On the way it learns what the fast softmax wants to know: how
-// long the longest key is, and whether every value is an ordinary number.
+// long the longest key is, and whether every value is an ordinary number. Of short sequences that
+// is not asked either: their scores and outputs tell (see SoftmaxState).
 
 constexpr int kPanel = 2 * kLanes;
 
@@ -21,10 +22,11 @@ struct PackedHead {
   float* key_panels = nullptr;
   int64_t first_key = 0;  // of the first panel; a multiple of kPanel
   float* values = nullptr;
-  int64_t value_pitch = 0;       // between rows of `values`
-  float key_norm = 0;            // max |scale * log2(e) * key|, or infinity
-  bool values_ordinary = true;   // finite, and not so small that products would lose digits
-  bool values_in_place = false;  // not looked at: the output tells whether they are ordinary
+  int64_t value_pitch = 0;      // between rows of `values`
+  float key_norm = 0;           // max |scale * log2(e) * key|, or infinity
+  bool values_ordinary = true;  // finite, and not so small that products would lose digits
+  bool values_in_place = false;
+  bool unmeasured = false;  // neither keys nor values were looked at: the norm is unknown
 };
 
 constexpr int64_t kLongestInPlace = 256;
@@ -68,7 +70,8 @@ ATTEND_INLINE Vec load_pairs(const char* row, int64_t step, int64_t first, int64
 }
 
 // kLanes keys of a panel, from `first` on, into its columns at `panel`; beyond the last key zeros.
-// Returns the sums of their squares.
+// Returns the sums of their squares if asked for.
+template <bool kSquares>
 inline Vec pack_key_columns(const Attention& a, const Sequence& s, int64_t kv_head, int64_t first,
                             Vec factor, float* panel) {
   const int64_t size = element_size(a), depth = depth_of(a, a.dim), step = a.key.strides.dim;
@@ -102,7 +105,7 @@ inline Vec pack_key_columns(const Attention& a, const Sequence& s, int64_t kv_he
     }
     transpose(in, out);  // lines behind the last dimension are zeros
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) {
+    for (int i = 0; kSquares && i < kLanes; ++i) {
       squares[i % 4] = pairs ? Bf16::multiply_add(out[i], out[i], squares[i % 4])
                              : fma(out[i], out[i], squares[i % 4]);
     }
@@ -116,12 +119,16 @@ inline Vec pack_key_columns(const Attention& a, const Sequence& s, int64_t kv_he
   return add(add(squares[0], squares[1]), add(squares[2], squares[3]));
 }
 
-// One panel from keys [first, first + kPanel). Returns the largest |key|^2, or NaN.
+// One panel from keys [first, first + kPanel). Returns the largest |key|^2, or NaN; 0 if it is not
+// asked for.
+template <bool kSquares>
 inline float pack_key_panel(const Attention& a, const Sequence& s, int64_t kv_head, int64_t first,
                             float factor, float* panel) {
   const Vec factors = broadcast(factor);
-  const Vec low = pack_key_columns(a, s, kv_head, first, factors, panel);
-  const Vec high = pack_key_columns(a, s, kv_head, first + kLanes, factors, panel + kLanes);
+  const Vec low = pack_key_columns<kSquares>(a, s, kv_head, first, factors, panel);
+  const Vec high =
+      pack_key_columns<kSquares>(a, s, kv_head, first + kLanes, factors, panel + kLanes);
+  if constexpr (!kSquares) return 0;
   const float check = reduce_add(mul(add(low, high), zero()));  // NaN when any is not finite
   return check == 0 ? reduce_max(max(low, high)) * (uses_pairs(a) ? factor * factor : 1.0f) : check;
 }
@@ -174,6 +181,8 @@ inline void place_head(const Attention& a, const Sequence& s, int64_t kv_head, f
     packed.value_pitch = a.value.strides.row;
     packed.values = static_cast<float*>(const_cast<void*>(a.value.data)) +
                     key_row_offset(a, s, a.value.strides, kv_head, 0);
+    packed.unmeasured = true;
+    packed.unmeasured = true;
   }
 }
 
@@ -187,9 +196,10 @@ inline PackedPart pack_part(const Attention& a, const Sequence& s, int64_t kv_he
                             const PackedHead& packed) {
   PackedPart part;
   float longest = 0;
+  const auto pack_panel = packed.unmeasured ? pack_key_panel<false> : pack_key_panel<true>;
   for (int64_t first = keys.begin; first < keys.end; first += kPanel) {
-    const float norm = pack_key_panel(a, s, kv_head, first, key_factor(a),
-                                      packed.key_panels + first * depth_of(a, a.dim));
+    const float norm = pack_panel(a, s, kv_head, first, key_factor(a),
+                                  packed.key_panels + first * depth_of(a, a.dim));
     if (!(norm <= longest)) longest = norm == norm ? norm : __builtin_inff();
   }
   part.key_norm = __builtin_sqrtf(longest);

@@ -33,10 +33,8 @@ ATTEND_INLINE Vec row_squares(const Attention& a, const float* row) {
 }
 
 // Points `tile` at its queries, copied to `buffer` ([12][dim rounded up]) unless they can be read
-// in place. `squares` grows to the largest partial square sums of any row, lane by lane (as bits,
-// so that a NaN stays): their sum bounds every |query|^2.
-inline void load_queries(const Attention& a, const Sequence& s, RowTile& tile, float* buffer,
-                         Ints& squares) {
+// in place.
+inline void load_queries(const Attention& a, const Sequence& s, RowTile& tile, float* buffer) {
   const Strides& strides = a.query.strides;
   const char* base = static_cast<const char*>(a.query.data);
   const int64_t size = element_size(a);
@@ -64,6 +62,11 @@ inline void load_queries(const Attention& a, const Sequence& s, RowTile& tile, f
       }
     }
   }
+}
+
+// `squares` grows to the largest partial square sums of any row, lane by lane (as bits, so that a
+// NaN stays): their sum bounds every |query|^2.
+inline void measure_queries(const Attention& a, const RowTile& tile, Ints& squares) {
   for (int i = 0; i < tile.count; ++i) {
     squares = max(bits_of(row_squares(a, tile.query + i * tile.query_pitch)), squares);
   }

@@ -25,6 +25,8 @@ ATTEND_INLINE Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
 ATTEND_INLINE Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 ATTEND_INLINE Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
 ATTEND_INLINE Vec abs(Vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+// The larger of |a| and |b|, b not negative; NaN is passed over.
+ATTEND_INLINE Vec larger_magnitude(Vec a, Vec b) { return max(abs(a), b); }
 ATTEND_INLINE Vec round(Vec a) {
   return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }

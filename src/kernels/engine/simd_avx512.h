@@ -23,6 +23,8 @@ ATTEND_INLINE Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
 ATTEND_INLINE Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }  // b when a is NaN
 ATTEND_INLINE Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
 ATTEND_INLINE Vec abs(Vec a) { return _mm512_abs_ps(a); }
+// The larger of |a| and |b|, b not negative; NaN is passed over.
+ATTEND_INLINE Vec larger_magnitude(Vec a, Vec b) { return _mm512_range_ps(a, b, 0b1011); }
 ATTEND_INLINE Vec round(Vec a) {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
@@ -143,7 +145,7 @@ ATTEND_INLINE Vec narrow_and_join(Vec, Vec) { return zero(); }                  
 ATTEND_INLINE Vec join_rows(const uint16_t*, const uint16_t*) { return zero(); }  // never called
 #endif
 
-// in: 16 rows of 16 floats, `stride` apart; out: the transposed, `out_stride` apart.
+// out[i], lane j: in[j], lane i.
 ATTEND_INLINE void transpose(const Vec (&in)[16], Vec (&out)[16]) {
   __m512 a[16], b[16];
 #pragma GCC unroll 16

@@ -32,6 +32,8 @@ ATTEND_INLINE Vec max(Vec a, Vec b) { return pick((Ints)(a > b), a, b); }
 ATTEND_INLINE Vec min(Vec a, Vec b) { return pick((Ints)(a < b), a, b); }
 ATTEND_INLINE Vec abs(Vec a) { return (Vec)((Ints)a & 0x7fffffffu); }
 // Adding and taking away 1.5 * 2^23 rounds |a| < 2^22; larger ones keep their value.
+// The larger of |a| and |b|, b not negative; NaN is passed over.
+ATTEND_INLINE Vec larger_magnitude(Vec a, Vec b) { return max(abs(a), b); }
 ATTEND_INLINE Vec round(Vec a) {
   const Vec magic = broadcast(12582912.0f);
   Vec shifted = a + magic;

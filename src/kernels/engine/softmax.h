@@ -5,7 +5,8 @@
 // bounds every |x| by largest_bound(), the shift is that bound from the start: no maximum is
 // searched and nothing is ever rescaled, and no digit is lost, since floats are as fine at 2^-80 as
 // at 1. Else the shift is the running maximum, rounded up to an integer, so that rescaling is exact
-// too.
+// too. Of short sequences the lengths are not even measured: the bound is taken for granted, with a
+// shift of 0, and where a score shows that it does not hold the rows are done once more.
 
 // With an entropy it is lower: that is a difference of numbers as large as the scores.
 ATTEND_INLINE float largest_bound(const Trace& trace) { return trace.entropy ? 24 : 40; }
@@ -25,6 +26,8 @@ struct SoftmaxState {
   float* output = nullptr;  // [12][output_pitch], times 2^-shift: the caller's memory or ours
   int64_t output_pitch = 0;
   bool in_place = false;
+  bool checked = false;         // `most` is wanted
+  Vec most;                     // the largest |x| so far, lane by lane; NaN is passed over
   float* top_scores = nullptr;  // [12][kTopPitch]
   int32_t* top_keys = nullptr;
   TopKeys top_list(int row) const {
@@ -36,7 +39,8 @@ struct SoftmaxState {
   Ints largest;
 };
 
-// For `rows` rows; `longest_query`: an upper bound of |query| over them.
+// For `rows` rows; `longest_query`: an upper bound of |query| over them, 0 where it was not
+// measured.
 inline void start_softmax(const Attention& a, const Trace& trace, int64_t query_head, int rows,
                           float longest_query, const PackedHead& head, SoftmaxState& state) {
   const float sink = a.sink ? float(a.sink[query_head] * kLog2E) : -__builtin_inff();
@@ -45,14 +49,18 @@ inline void start_softmax(const Attention& a, const Trace& trace, int64_t query_
   state.entropy = trace.entropy;
   state.bounded = !has_score_terms(a) && head.values_ordinary && bound <= limit && sink <= limit;
   state.started = state.closed = false;
+  state.checked = state.bounded && head.unmeasured;
+  state.most = zero();
   const float lowest = __builtin_ceilf(sink);
   const float fixed = __builtin_ceilf(bound);
+  const float shift = state.bounded && fixed > lowest ? fixed : lowest;
   for (int i = 0; i < rows; ++i) {
-    state.shift[i] = state.bounded && fixed > lowest ? fixed : lowest;
+    state.shift[i] = shift;
     state.best[i] = -__builtin_inff();
     store(state.sum + i * kLanes, zero());
-    if (trace.entropy || !state.bounded) store(state.moment + i * kLanes, zero());
   }
+  if (!trace.entropy && state.bounded) return;
+  for (int i = 0; i < rows; ++i) store(state.moment + i * kLanes, zero());
 }
 
 inline float largest_of(const float* x, int64_t count) {

@@ -36,13 +36,12 @@ inline void visit_weights(const Attention& a, const Sequence& s, const PackedHea
                           float* memory, const Visit& visit) {
   float* scores = memory;
   float* queries = memory + kScoreFloats;
-  Ints squares = ints(0);  // not needed here
   for (int64_t first = rows.begin; first < rows.end; first += kTileRows) {
     RowTile tile;
     make_tile(a, s, head, first, int(at_most(kTileRows, rows.end - first)), tile);
     const KeyRange mine = intersect(tile.any, range);
     if (mine.begin == mine.end) continue;
-    load_queries(a, s, tile, queries, squares);
+    load_queries(a, s, tile, queries);
     for (int64_t from = mine.begin; from < mine.end;) {
       const KeyRange keys = next_keys(a, s, tile, from, mine.end);
       if (keys.begin == keys.end) break;
@@ -69,8 +68,8 @@ inline void weights_of_head(const Attention& a, const WeightsRequest& request, i
   packed.key_panels = memory;
   packed.first_key = first_panel;
   for (int64_t key = first_panel; key < at_most(end, s.keys); key += kPanel) {
-    pack_key_panel(a, s, head / (a.heads / a.kv_heads), key, key_factor(a),
-                   memory + (key - first_panel) * depth_of(a, a.dim));
+    pack_key_panel<false>(a, s, head / (a.heads / a.kv_heads), key, key_factor(a),
+                          memory + (key - first_panel) * depth_of(a, a.dim));
   }
   for (int64_t i = 0; i < request.queries * request.keys; ++i) out[i] = 0;
   visit_weights(a, s, packed, head, rows, {request.first_key, end}, request.lse,
