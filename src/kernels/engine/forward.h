@@ -112,7 +112,8 @@ inline void close_tile(const ForwardCall& call, const Sequence& s, const RowTile
   for (int first = 0; first < tile.count; first += kLanes) {
     store(state.scale + first, div(broadcast(1.0f), load(totals + first)));
   }
-  for (int i = 0; i < kTileRows; ++i) {
+  const bool all_see = state.started && state.bounded && tile.all.begin < tile.all.end;
+  for (int i = all_see ? tile.count : 0; i < tile.padded; ++i) {
     if (i >= tile.count || is_dead(i)) state.scale[i] = 0;
   }
   if (trace.lse || trace.entropy || trace.top_k > 0) {

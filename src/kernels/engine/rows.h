@@ -14,9 +14,9 @@ struct RowTile {
   int padded = 0;     // rows computed: 4, 8 or 12
   const float* query = nullptr;
   int64_t query_pitch = 0;
-  KeyRange any;  // keys that some row sees
-  KeyRange all;  // keys that every row sees; may be empty
-  KeyRange row[kTileRows];
+  KeyRange any;                     // keys that some row sees
+  KeyRange all;                     // keys that every row sees; may be empty
+  KeyRange row[kTileRows];          // of `padded` rows, as are the next two
   uint32_t minus_begin[kTileRows];  // of `row`, and its length: to compare vectors of keys with
   uint32_t length[kTileRows];
 };
@@ -97,7 +97,7 @@ inline void make_tile(const Attention& a, const Sequence& s, int64_t head, int64
   tile.first = first;
   tile.count = count;
   tile.padded = (count + 3) / 4 * 4;
-  for (int i = count; i < kTileRows; ++i) tile.row[i] = {};
+  for (int i = count; i < tile.padded; ++i) tile.row[i] = {};
   KeyRange any{s.keys, 0}, all{0, s.keys};
   if (a.window_left < 0 && a.window_right < 0 && first + count <= s.queries) {
     const int64_t position = s.offset + first;
@@ -119,7 +119,7 @@ inline void make_tile(const Attention& a, const Sequence& s, int64_t head, int64
   if (any.begin >= any.end) any = {};
   tile.any = any;
   tile.all = all;
-  for (int i = 0; i < kTileRows; ++i) {
+  for (int i = 0; i < tile.padded; ++i) {
     tile.minus_begin[i] = uint32_t(-tile.row[i].begin);
     tile.length[i] = uint32_t(tile.row[i].end - tile.row[i].begin);
   }

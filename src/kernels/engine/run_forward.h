@@ -57,23 +57,28 @@ inline void forward_by_pairs(const ForwardCall& call, int threads) {
   const Attention& a = call.attention;
   const int64_t group = a.heads / a.kv_heads;
   const bool columns = call.trace.received || call.trace.pooled;
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-  for (int64_t pair = 0; pair < a.batch * a.kv_heads; ++pair) {
-    const Sequence s = sequence_of(a, pair / a.kv_heads);
-    const int64_t kv_head = pair % a.kv_heads;
-    const int64_t packed_floats = rounded_up(pack_floats(a, s.keys), 16);  // a cache line
+  int64_t keys = 0;
+  for (int64_t b = 0; b < a.batch; ++b) keys = at_least(keys, sequence_of(a, b).keys);
+  const int64_t packed_floats = rounded_up(pack_floats(a, keys), 16);  // a cache line
+#pragma omp parallel num_threads(threads)
+  {
     float* memory = pair_scratch().floats(packed_floats + layout(call, nullptr, nullptr));
-    const PackedHead packed = pack_head(a, s, kv_head, memory);
-    if (pair + 1 < a.batch * a.kv_heads) prefetch_pair(a, pair + 1);
     BlockMemory parts;
     layout(call, memory + packed_floats, &parts);
-    for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-      for (int64_t first = 0; first < s.rows; first += call.block_tiles * kTileRows) {
-        forward_block(call, s, packed, head, first, parts);
-      }
-      if (!columns || call.keeps_weights) continue;
-      for (int64_t item = 0; item < column_items(call.trace, s); ++item) {
-        sum_column_item(call, s, packed, head, item, call.trace.lse);
+#pragma omp for schedule(dynamic)
+    for (int64_t pair = 0; pair < a.batch * a.kv_heads; ++pair) {
+      const Sequence s = sequence_of(a, pair / a.kv_heads);
+      const int64_t kv_head = pair % a.kv_heads;
+      const PackedHead packed = pack_head(a, s, kv_head, memory);
+      if (pair + 1 < a.batch * a.kv_heads) prefetch_pair(a, pair + 1);
+      for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+        for (int64_t first = 0; first < s.rows; first += call.block_tiles * kTileRows) {
+          forward_block(call, s, packed, head, first, parts);
+        }
+        if (!columns || call.keeps_weights) continue;
+        for (int64_t item = 0; item < column_items(call.trace, s); ++item) {
+          sum_column_item(call, s, packed, head, item, call.trace.lse);
+        }
       }
     }
   }
