@@ -27,8 +27,8 @@ class FrozenBlocks {
                Precision precision);
 
   /// What the blocks and the final norm make of `input` [batch, length, hidden] float, to which
-  /// positions were added already. Without `self` or `branches` nothing is remembered. `cross` holds the memory's
-  /// keys and values; they are made where it is empty.
+  /// positions were added already. Without `self` or `branches` nothing is remembered. `cross`
+  /// holds the memory's keys and values; they are made where it is empty.
   struct Call {
     std::vector<KeyValueCache>* self = nullptr;   ///< one per block
     BranchingCache* branches = nullptr;           ///< instead of `self`
