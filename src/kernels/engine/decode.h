@@ -180,8 +180,6 @@ inline void start_group(const DecodeCall& call, const Sequence& s, int64_t kv_he
                         const DecodeMemory& memory, DecodeState& state) {
   const Attention& a = call.attention;
   load_group(call, s, kv_head, memory);
-  PackedHead unknown;  // the keys were not looked at: the running maximum
-  unknown.values_ordinary = false;
   for (int64_t i = 0; i < call.group; ++i) {
     const int64_t head = kv_head * call.group + i, first = i * a.queries;
     make_tile(a, s, head, 0, int(a.queries), state.tiles[i]);
@@ -190,7 +188,7 @@ inline void start_group(const DecodeCall& call, const Sequence& s, int64_t kv_he
     softmax.output_pitch = call.output_pitch;
     softmax.top_scores = state.top_scores + first * kTopPitch;
     softmax.top_keys = state.top_keys + first * kTopPitch;
-    start_softmax(a, call.forward.trace, head, int(a.queries), 0, unknown, softmax);
+    start_softmax(a, call.forward.trace, head, int(a.queries), 0, unknown_head(), softmax);
     for (int64_t row = 0; call.forward.trace.top_k > 0 && row < a.queries; ++row) {
       start_top_keys({softmax.top_scores + row * kTopPitch, softmax.top_keys + row * kTopPitch});
     }

@@ -131,8 +131,8 @@ inline bool is_ordinary(Ints largest) {
          (nothing || bits(unsigned_at_least(largest, ints(kTiny))));
 }
 
-// What is left to do when all keys of a tile were seen. False when a score shows that it was not
-// bounded, or the output that the values were not ordinary after all.
+// What is left to do when all keys of a tile were seen. False when the output shows that scores or
+// values were not ordinary after all.
 inline bool finish_tile(const ForwardCall& call, const Sequence& s, const RowTile& tile,
                         SoftmaxState& state) {
   const Attention& a = call.attention;
@@ -154,9 +154,7 @@ inline bool finish_tile(const ForwardCall& call, const Sequence& s, const RowTil
     store_row(output_row(call, s, tile.head, tile.first + i), a.type, call.output.strides.dim,
               state.output + i * state.output_pitch, a.value_dim);
   }
-  // A score that is NaN shows in the output.
-  const Mask beyond = greater(state.most, broadcast(largest_bound(call.trace)));
-  return is_ordinary(state.largest) && !(state.checked && bits(beyond));
+  return is_ordinary(state.largest);
 }
 
 struct BlockMemory {
@@ -321,12 +319,19 @@ inline void advance_tile(const ForwardCall& call, const Sequence& s, const Packe
     keys = next_keys(a, s, tile, keys.end, mine.end);
     if (keys.begin >= keys.end) return;
     state.narrowed = uses_pairs(a) && state.bounded && a.dropout == 0;
+    const int top_k = call.trace.top_k;
+    float* raw = top_k > 0 ? memory.raw_scores : nullptr;
     if (state.bounded) {
-      const int top_k = call.trace.top_k;
-      float* raw = top_k > 0 ? memory.raw_scores : nullptr;
       bounded_weights(a, tile, packed, keys, state,
                       {raw, !state.narrowed || call.keeps_weights ? scores : nullptr,
                        state.narrowed ? memory.weight_pairs : nullptr});
+      if (state.checked && bits(greater(state.most, broadcast(largest_bound(call.trace))))) {
+        // The running maximum instead. So short a sequence has no other stretch of keys.
+        static_assert(kLongestInPlace <= kChunk);
+        start_softmax(a, call.trace, tile.head, tile.padded, 0, unknown_head(), state);
+      }
+    }
+    if (state.bounded) {
       if (top_k > 0) keep_top_keys(tile, top_k, keys, raw, state);
       if (a.dropout > 0) drop_weights(a, s, tile, keys, scores);
     } else {

@@ -6,7 +6,7 @@
 // searched and nothing is ever rescaled, and no digit is lost, since floats are as fine at 2^-80 as
 // at 1. Else the shift is the running maximum, rounded up to an integer, so that rescaling is exact
 // too. Of short sequences the lengths are not even measured: the bound is taken for granted, with a
-// shift of 0, and where a score shows that it does not hold the rows are done once more.
+// shift of 0, and where a score shows that it does not hold the running maximum takes over.
 
 // With an entropy it is lower: that is a difference of numbers as large as the scores.
 ATTEND_INLINE float largest_bound(const Trace& trace) { return trace.entropy ? 24 : 40; }
@@ -38,6 +38,13 @@ struct SoftmaxState {
   alignas(64) float scale[kTileRows + kLanes];
   Ints largest;
 };
+
+// Where neither keys nor values were looked at, and nothing may be taken for granted.
+ATTEND_INLINE PackedHead unknown_head() {
+  PackedHead head;
+  head.values_ordinary = false;
+  return head;
+}
 
 // For `rows` rows; `longest_query`: an upper bound of |query| over them, 0 where it was not
 // measured.
