@@ -25,8 +25,8 @@ struct PackedHead {
   int64_t value_pitch = 0;      // between rows of `values`
   float key_norm = 0;           // max |scale * log2(e) * key|, or infinity
   bool values_ordinary = true;  // finite, and not so small that products would lose digits
-  bool values_in_place = false;
-  bool unmeasured = false;  // neither keys nor values were looked at: the norm is unknown
+  // A short sequence: its values are read in place, and neither they nor the keys were looked at.
+  bool unmeasured = false;
 };
 
 constexpr int64_t kLongestInPlace = 256;
@@ -175,14 +175,12 @@ inline void place_head(const Attention& a, const Sequence& s, int64_t kv_head, f
   packed.key_panels = memory;
   packed.value_pitch = rounded_up(a.value_dim, kLanes);
   packed.values = memory + rounded_up(s.keys, kPanel) * depth_of(a, a.dim);
-  packed.values_in_place = a.type == ElementType::kFloat32 && a.value.strides.dim == 1 &&
-                           a.value_dim % kLanes == 0 && s.keys <= kLongestInPlace && !a.pages;
-  if (packed.values_in_place) {
+  packed.unmeasured = a.type == ElementType::kFloat32 && a.value.strides.dim == 1 &&
+                      a.value_dim % kLanes == 0 && s.keys <= kLongestInPlace && !a.pages;
+  if (packed.unmeasured) {
     packed.value_pitch = a.value.strides.row;
     packed.values = static_cast<float*>(const_cast<void*>(a.value.data)) +
                     key_row_offset(a, s, a.value.strides, kv_head, 0);
-    packed.unmeasured = true;
-    packed.unmeasured = true;
   }
 }
 
@@ -203,7 +201,7 @@ inline PackedPart pack_part(const Attention& a, const Sequence& s, int64_t kv_he
     if (!(norm <= longest)) longest = norm == norm ? norm : __builtin_inff();
   }
   part.key_norm = __builtin_sqrtf(longest);
-  if (!packed.values_in_place) pack_values(a, s, kv_head, keys, packed, &part.values_ordinary);
+  if (!packed.unmeasured) pack_values(a, s, kv_head, keys, packed, &part.values_ordinary);
   return part;
 }
 
