@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "engine.h"
+#include "narrow_matrix.h"
 #include "packed_layout.h"
 
 namespace attend::kernels {
@@ -26,7 +27,7 @@ float scale_of(const float* weights, int64_t count) {
 
 uint8_t* panel_of(const PackedMatrix& matrix, int64_t panel) {
   auto* memory = static_cast<uint8_t*>(const_cast<void*>(matrix.memory));
-  return memory + panel * panel_bytes(matrix.type, matrix.inputs);
+  return memory + panel * panel_bytes(matrix);
 }
 
 // Place of a weight behind the head of its panel, in elements.
@@ -38,8 +39,10 @@ int64_t place(WeightType type, int64_t lane, int64_t input) {
 }  // namespace
 
 int64_t packed_bytes(WeightType type, int64_t outputs, int64_t inputs) {
-  return (outputs + kPanelOutputs - 1) / kPanelOutputs * panel_bytes(type, inputs);
+  return packed_bytes(PackedMatrix{type, outputs, inputs});
 }
+
+int64_t packed_bytes(const PackedMatrix& matrix) { return matrix.panels() * panel_bytes(matrix); }
 
 void pack_panels(const PackedMatrix& matrix, const float* weight, const float* bias, int64_t begin,
                  int64_t end) {
@@ -98,7 +101,8 @@ PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const
       }
     }
   }
-  return matrix;
+  return type == WeightType::kBFloat16 && active_isa() == Isa::kAvx512Bf16 ? narrowed(matrix)
+                                                                           : matrix;
 }
 
 PackedMatrix panels_of(const PackedMatrix& matrix, int64_t begin, int64_t end) {
@@ -110,6 +114,7 @@ PackedMatrix panels_of(const PackedMatrix& matrix, int64_t begin, int64_t end) {
 }
 
 float packed_weight(const PackedMatrix& matrix, int64_t output, int64_t input) {
+  if (matrix.is_narrow()) return narrow_weight(matrix, output, input);
   const uint8_t* panel = panel_of(matrix, output / kPanelOutputs);
   const uint8_t* weights = panel + panel_head_bytes(matrix.type);
   const int64_t lane = output % kPanelOutputs, at = place(matrix.type, lane, input);

@@ -99,16 +99,18 @@ size_t PackedWeights::add(const std::vector<torch::Tensor>& weights,
 }
 
 void PackedWeights::pack() {
+  int64_t most = 0;
   for (const Pending& one : pending_) {
-    bytes_ += kernels::packed_bytes(type_, one.weight.size(0), one.weight.size(1));
+    most += kernels::packed_bytes(type_, one.weight.size(0), one.weight.size(1));
   }
-  memory_ = huge_memory(bytes_);
-  auto* at = static_cast<char*>(memory_.get());
+  memory_ = huge_memory(most);
+  auto* memory = static_cast<char*>(memory_.get());
   for (const Pending& one : pending_) {
-    const int64_t outputs = one.weight.size(0), inputs = one.weight.size(1);
-    matrices_.push_back(kernels::pack_matrix(type_, outputs, inputs, one.weight.data_ptr<float>(),
-                                             one.bias.data_ptr<float>(), at));
-    at += kernels::packed_bytes(type_, outputs, inputs);
+    matrices_.push_back(kernels::pack_matrix(type_, one.weight.size(0), one.weight.size(1),
+                                             one.weight.data_ptr<float>(),
+                                             one.bias.data_ptr<float>(), memory + bytes_));
+    bytes_ += kernels::packed_bytes(matrices_.back());
+    count_ += one.weight.numel();
   }
   pending_.clear();
 }

@@ -192,11 +192,7 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
 }
 
 torch::Tensor FrozenStep::run() {
-  const int64_t work_per_row =
-      blocks_.weights_.bytes() / (blocks_.precision_ == Precision::kFloat32    ? 4
-                                  : blocks_.precision_ == Precision::kBFloat16 ? 2
-                                                                               : 1);
-  run_team(team_size(work_per_row * rows_), [this](const Team& team) { work(team); });
+  run_team(team_size(blocks_.weights_.count() * rows_), [this](const Team& team) { work(team); });
   return hidden_.view({batch_, length_, hidden_size_});
 }
 

@@ -30,14 +30,24 @@ struct PackedMatrix {
   int64_t outputs = 0;  ///< >= 1
   int64_t inputs = 0;   ///< >= 1
   const void* memory = nullptr;
+  /// Of a narrow matrix, whose bf16 weights take 12 bits without loss
+  /// (src/kernels/packed_layout.h): the most weights of a panel that do not fit in them. -1: not
+  /// narrow.
+  int64_t most_strays = -1;
 
+  constexpr bool is_narrow() const { return most_strays >= 0; }
   int64_t panels() const { return (outputs + kPanelOutputs - 1) / kPanelOutputs; }
 };
 
-/// Memory that a packed matrix takes, a multiple of 64; it must be aligned to 64 bytes.
+/// Memory that packing a matrix takes, a multiple of 64; it must be aligned to 64 bytes.
 int64_t packed_bytes(WeightType type, int64_t outputs, int64_t inputs);
 
+/// Memory that a packed matrix takes, a multiple of 64: less than packed_bytes() if it is narrow.
+int64_t packed_bytes(const PackedMatrix& matrix);
+
 /// Packs `weight` [outputs, inputs], row-major, and `bias` [outputs] (null: zeros) into `memory`.
+/// kBFloat16 becomes narrow where active_isa() reads that form and the weights allow it: the matrix
+/// must be multiplied under the same active_isa().
 PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const float* weight,
                          const float* bias, void* memory);
 

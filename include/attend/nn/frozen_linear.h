@@ -40,6 +40,7 @@ class PackedWeights {
   const kernels::PackedMatrix& operator[](size_t number) const { return matrices_[number]; }
   kernels::WeightType type() const { return type_; }
   int64_t bytes() const { return bytes_; }
+  int64_t count() const { return count_; }  ///< of weights
 
  private:
   struct Pending {
@@ -50,6 +51,7 @@ class PackedWeights {
   std::vector<kernels::PackedMatrix> matrices_;
   std::shared_ptr<void> memory_;
   int64_t bytes_ = 0;
+  int64_t count_ = 0;
 };
 
 /// A linear layer whose weights stay as they are now: for few rows, without gradients.

@@ -21,6 +21,8 @@
 #include "gradient_rows.h"
 #include "backward.h"
 #include "run_backward.h"
+#include "matrix_weights.h"
+#include "narrow_weights.h"
 #include "matrix.h"
 #include "dense_product.h"
 #include "limits.h"
