@@ -7,9 +7,9 @@
 #include <cstring>
 #include <numeric>
 #include <span>
-#include <vector>
 
 #include "packed_layout.h"
+#include "scratch.h"
 
 namespace attend::kernels {
 namespace {
@@ -58,28 +58,28 @@ int64_t narrow_place(int64_t weight) {
 void write_panel(const Codes& codes, std::span<const uint16_t> weights, uint8_t* panel) {
   NarrowHead head{};
   std::copy(codes.upper.begin(), codes.upper.end(), head.upper);
-  std::array<std::vector<Stray>, 2> strays;
   uint8_t* line = panel + sizeof(NarrowHead);
   for (size_t first = 0; first < weights.size(); first += kLine, line += kNarrowLineBytes) {
     std::memset(line, 0, kNarrowLineBytes);
     for (size_t i = 0; i < kLine; ++i) {
       const uint16_t weight = weights[first + i];
       const uint8_t code = codes.of(weight);
-      if (code == kStray) {
-        const size_t output = (first + i) % kPair / 2;
-        strays[output / 16].push_back({int32_t(uint32_t{weight} << (i % 2 * 16)),
-                                       uint32_t((first + i) / kPair), uint32_t(output % 16)});
-        continue;
-      }
+      if (code == kStray) continue;
       const int64_t place = narrow_place(int64_t(i));
       line[64 + place] = uint8_t(weight);
       line[place % 64] |= uint8_t(code << (place < 64 ? 0 : 4));
     }
   }
   for (size_t half = 0; half < 2; ++half) {
-    head.strays[half] = int32_t(strays[half].size());
-    std::memcpy(line, strays[half].data(), strays[half].size() * sizeof(Stray));
-    line += strays[half].size() * sizeof(Stray);
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const size_t output = i % kPair / 2;
+      if (output / 16 != half || codes.of(weights[i]) != kStray) continue;
+      const Stray stray{int32_t(uint32_t{weights[i]} << (i % 2 * 16)), uint32_t(i / kPair),
+                        uint32_t(output % 16)};
+      std::memcpy(line, &stray, sizeof stray);
+      line += sizeof stray;
+      ++head.strays[half];
+    }
   }
   std::memcpy(panel, &head, sizeof head);
 }
@@ -93,26 +93,25 @@ PackedMatrix narrowed(const PackedMatrix& plain) {
   const auto weights = [&](int64_t panel) {
     return std::span(reinterpret_cast<const uint16_t*>(bias(panel) + kBiasBytes), count);
   };
-  std::vector<Codes> codes;
   PackedMatrix narrow = plain;
   narrow.most_strays = 0;
   int64_t all_strays = 0;
   for (int64_t panel = 0; panel < plain.panels(); ++panel) {
-    codes.push_back(codes_of(weights(panel)));
+    const Codes codes = codes_of(weights(panel));
     const int64_t strays = std::ranges::count_if(
-        weights(panel), [&](uint16_t weight) { return codes.back().of(weight) == kStray; });
+        weights(panel), [&](uint16_t weight) { return codes.of(weight) == kStray; });
     narrow.most_strays = std::max(narrow.most_strays, strays);
     all_strays += strays;
   }
   const bool worth_it = all_strays <= plain.panels() * worthy_strays(plain.inputs);
   if (!worth_it || panel_bytes(narrow) >= panel_bytes(plain)) return plain;
   // A narrow panel never reaches beyond the plain one that it is made of.
-  std::vector<uint16_t> own(count);
+  auto* own = reinterpret_cast<uint16_t*>(pair_scratch().floats(int64_t(count) / 2));
   for (int64_t panel = 0; panel < plain.panels(); ++panel) {
-    std::ranges::copy(weights(panel), own.begin());
+    std::ranges::copy(weights(panel), own);
     uint8_t* to = memory + panel * panel_bytes(narrow);
     std::memmove(to, bias(panel), kBiasBytes);
-    write_panel(codes[size_t(panel)], own, to + kBiasBytes);
+    write_panel(codes_of({own, count}), {own, count}, to + kBiasBytes);
   }
   return narrow;
 }

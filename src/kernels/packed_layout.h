@@ -13,7 +13,7 @@
 // weight with a rarer upper byte is a zero there; it stands among the strays behind the lines.
 //
 // A row: fp32 [inputs]; of bf16, pairs or, without such products, the rounded numbers as fp32; of
-// int8, see engine/matrix.h.
+// int8, see engine/matrix_weights.h.
 #pragma once
 
 #include <cstdint>

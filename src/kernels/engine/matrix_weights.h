@@ -1,8 +1,8 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
-// Few rows times a packed matrix. Traffic: every weight once, 4, 2 or 1 bytes; rows stay in the
-// first-level cache. Flops: 2 per weight and row, so that one row is bound by memory from any type
-// and a core is busy from about 8 rows on. Registers: 32 outputs of at most kMostMatrixRows
+// Few rows times a packed matrix. Traffic: every weight once, 4, 2, 1.5 or 1 bytes; rows stay in
+// the first-level cache. Flops: 2 per weight and row, so that one row is bound by memory from any
+// type and a core is busy from about 8 rows on. Registers: 32 outputs of at most kMostMatrixRows
 // rows; the sum over the inputs runs in their order whatever the number of rows, so that a row's
 // result does not depend on what stands beside it. Error: the rounding of weights and inputs
 // (packed_matrix.h) plus inputs * 2^-24 of the sum of absolute products; of int8 with vpdpbusd only
