@@ -45,29 +45,30 @@ Codes codes_of(std::span<const uint16_t> weights) {
   return codes;
 }
 
-// Where a weight's lower half stands among those of its line, given its place in that of a plain
-// panel. Its code is the lower half of the same byte of 64, or the upper half of the byte 64
-// before. The engine joins bytes within every 16: the first 8 make a part of one vector, the others
-// of the next.
+// Where the byte of a weight of a pair stands among 64, given its place in a plain panel's pair.
+// The engine joins bytes within every 16: the first 8 make a part of one vector, the others of the
+// next.
 int64_t narrow_place(int64_t weight) {
-  const int64_t pair = weight / kPair, vector = weight % kPair / 32, i = weight % 32;
-  return pair * 64 + i / 8 * 16 + vector * 8 + i % 8;
+  const int64_t vector = weight / 32, i = weight % 32;
+  return i / 8 * 16 + vector * 8 + i % 8;
 }
 
 // `panel` is the head.
 void write_panel(const Codes& codes, std::span<const uint16_t> weights, uint8_t* panel) {
   NarrowHead head{};
   std::copy(codes.upper.begin(), codes.upper.end(), head.upper);
+  const auto without_stray = [&](uint16_t weight) {
+    return codes.of(weight) == kStray ? uint16_t{0} : weight;
+  };
   uint8_t* line = panel + sizeof(NarrowHead);
   for (size_t first = 0; first < weights.size(); first += kLine, line += kNarrowLineBytes) {
-    std::memset(line, 0, kNarrowLineBytes);
-    for (size_t i = 0; i < kLine; ++i) {
-      const uint16_t weight = weights[first + i];
-      const uint8_t code = codes.of(weight);
-      if (code == kStray) continue;
-      const int64_t place = narrow_place(int64_t(i));
-      line[64 + place] = uint8_t(weight);
-      line[place % 64] |= uint8_t(code << (place < 64 ? 0 : 4));
+    for (size_t i = 0; i < kPair; ++i) {
+      const uint16_t weight = without_stray(weights[first + i]);
+      const uint16_t next = without_stray(weights[first + kPair + i]);
+      uint8_t* to = line + narrow_place(int64_t(i));
+      to[0] = uint8_t(codes.of(weight) | codes.of(next) << 4);
+      to[64] = uint8_t(weight);
+      to[128] = uint8_t(next);
     }
   }
   for (size_t half = 0; half < 2; ++half) {
@@ -122,10 +123,9 @@ float narrow_weight(const PackedMatrix& matrix, int64_t output, int64_t input) {
   const auto& head = *reinterpret_cast<const NarrowHead*>(panel);
   const uint8_t* lines = panel + sizeof(NarrowHead);
   const uint8_t* line = lines + input / kNarrowInputs * kNarrowLineBytes;
-  const int64_t lane = output % kPanelOutputs;
-  const int64_t place = narrow_place(input % kNarrowInputs / 2 * kPair + lane * 2 + input % 2);
-  const int code = line[place % 64] >> (place < 64 ? 0 : 4) & 15;
-  uint32_t weight = uint32_t{head.upper[code]} << 8 | line[64 + place];
+  const int64_t lane = output % kPanelOutputs, second = input % kNarrowInputs / 2;
+  const uint8_t* at = line + narrow_place(lane * 2 + input % 2);
+  uint32_t weight = uint32_t{head.upper[at[0] >> 4 * second & 15]} << 8 | at[64 + 64 * second];
   const int64_t padded = padded_inputs(matrix.type, matrix.inputs);
   const auto* stray =
       reinterpret_cast<const Stray*>(lines + padded / kNarrowInputs * kNarrowLineBytes);
