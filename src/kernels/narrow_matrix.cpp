@@ -24,6 +24,7 @@ constexpr uint8_t kStray = 16;  // instead of a code
 struct Codes {
   std::array<uint8_t, 16> upper{};
   std::array<uint8_t, 256> code;  // of every upper byte
+  int64_t strays = 0;
 
   uint8_t of(uint16_t weight) const { return code[weight >> 8]; }
 };
@@ -38,9 +39,11 @@ Codes codes_of(std::span<const uint16_t> weights) {
                    [&](uint8_t left, uint8_t right) { return seen[left] > seen[right]; });
   Codes codes;
   codes.code.fill(kStray);
+  codes.strays = std::ssize(weights);
   for (uint8_t code = 0; code < 16; ++code) {
     codes.upper[code] = order[code];
     codes.code[order[code]] = code;
+    codes.strays -= seen[order[code]];
   }
   return codes;
 }
@@ -72,14 +75,16 @@ void write_panel(const Codes& codes, std::span<const uint16_t> weights, uint8_t*
     }
   }
   for (size_t half = 0; half < 2; ++half) {
-    for (size_t i = 0; i < weights.size(); ++i) {
-      const size_t output = i % kPair / 2;
-      if (output / 16 != half || codes.of(weights[i]) != kStray) continue;
-      const Stray stray{int32_t(uint32_t{weights[i]} << (i % 2 * 16)), uint32_t(i / kPair),
-                        uint32_t(output % 16)};
-      std::memcpy(line, &stray, sizeof stray);
-      line += sizeof stray;
-      ++head.strays[half];
+    for (size_t pair = 0; codes.strays > 0 && pair < weights.size() / kPair; ++pair) {
+      for (size_t i = 0; i < kPair / 2; ++i) {
+        const uint16_t weight = weights[pair * kPair + half * kPair / 2 + i];
+        if (codes.of(weight) != kStray) continue;
+        const Stray stray{int32_t(uint32_t{weight} << (i % 2 * 16)), uint32_t(pair),
+                          uint32_t(i / 2)};
+        std::memcpy(line, &stray, sizeof stray);
+        line += sizeof stray;
+        ++head.strays[half];
+      }
     }
   }
   std::memcpy(panel, &head, sizeof head);
@@ -98,9 +103,7 @@ PackedMatrix narrowed(const PackedMatrix& plain) {
   narrow.most_strays = 0;
   int64_t all_strays = 0;
   for (int64_t panel = 0; panel < plain.panels(); ++panel) {
-    const Codes codes = codes_of(weights(panel));
-    const int64_t strays = std::ranges::count_if(
-        weights(panel), [&](uint16_t weight) { return codes.of(weight) == kStray; });
+    const int64_t strays = codes_of(weights(panel)).strays;
     narrow.most_strays = std::max(narrow.most_strays, strays);
     all_strays += strays;
   }

@@ -13,6 +13,8 @@
 namespace attend::kernels {
 namespace {
 
+constexpr Isa kNarrowIsa = Isa::kAvx512Bf16;  // whose engine reads narrow matrices
+
 uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   if (value != value) return uint16_t((bits >> 16) | 0x40u);
@@ -101,8 +103,8 @@ PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const
       }
     }
   }
-  return type == WeightType::kBFloat16 && active_isa() == Isa::kAvx512Bf16 ? narrowed(matrix)
-                                                                           : matrix;
+  const bool narrows = type == WeightType::kBFloat16 && active_isa() == kNarrowIsa;
+  return narrows ? narrowed(matrix) : matrix;
 }
 
 PackedMatrix panels_of(const PackedMatrix& matrix, int64_t begin, int64_t end) {
@@ -144,6 +146,7 @@ void pack_rows(WeightType type, const float* rows, int64_t count, int64_t inputs
 void multiply(const PackedMatrix& matrix, const void* packed_rows, int64_t rows, int64_t begin,
               int64_t end, const ProductOutput& output) {
   assert(0 <= begin && end <= matrix.panels());
+  assert(!matrix.is_narrow() || active_isa() == kNarrowIsa);
   active_engine().multiply({matrix, packed_rows, packed_row_bytes(matrix.type, matrix.inputs), rows,
                             begin, end, output});
 }

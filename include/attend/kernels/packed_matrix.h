@@ -1,8 +1,8 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
 // Matrices that are packed once and multiplied with few vectors many times, as in decoding: the
-// memory that the weights are read from is the limit, so they may be kept in 16 or 8 bits. Sums are
-// fp32 (of int8: exact integers over 512 inputs, then fp32). Needs nothing but the C++ library;
+// memory that the weights are read from is the limit, so they may be kept in 16, 12 or 8 bits. Sums
+// are fp32 (of int8: exact integers over 512 inputs, then fp32). Needs nothing but the C++ library;
 // nothing here throws.
 #pragma once
 
