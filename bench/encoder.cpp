@@ -124,11 +124,8 @@ class EncoderRunner {
     exact->eval();
     encoder->eval();
     exact->to(torch::kFloat64);
-    torch::Tensor data = make_input(input);
-    if (bf16) {
-      encoder->to(torch::kBFloat16);
-      data = data.to(torch::kBFloat16);
-    }
+    encoder->freeze(bf16 ? Precision::kBFloat16 : Precision::kFloat32);
+    const torch::Tensor data = make_input(input);
     const torch::Tensor expected = exact->forward(checked_part(data).to(torch::kFloat64)).hidden;
     const double error = relative_error(encoder->forward(checked_part(data)).hidden, expected);
     if (!within("the output", name, error, bf16 ? kBf16OutputBound : kOutputBound)) return false;

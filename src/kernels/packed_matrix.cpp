@@ -69,7 +69,7 @@ void pack_panels(const PackedMatrix& matrix, const float* weight, const float* b
 }
 
 PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const float* weight,
-                         const float* bias, void* memory) {
+                         const float* bias, void* memory, bool may_narrow) {
   PackedMatrix matrix{type, outputs, inputs, memory};
   if (type == WeightType::kFloat32) {
     pack_panels(matrix, weight, bias, 0, matrix.panels());
@@ -103,7 +103,7 @@ PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const
       }
     }
   }
-  const bool narrows = type == WeightType::kBFloat16 && active_isa() == kNarrowIsa;
+  const bool narrows = may_narrow && type == WeightType::kBFloat16 && active_isa() == kNarrowIsa;
   return narrows ? narrowed(matrix) : matrix;
 }
 

@@ -95,9 +95,35 @@ inline float normal_mass(float x, float& density) {
   return x < 0.0f ? tail : 1.0f - tail;
 }
 
-// gelu(x) = x * mass(x) (Hendrycks and Gimpel 2016), exact form.
-template <typename T>
-void gelu(const T* in, T* out, int64_t count) {
+// gelu(x) = x * mass(x) (Hendrycks and Gimpel 2016), exact form. mass(x) - 1/2 is x P(x^2) / Q(x^2)
+// with the smallest largest error up to |x| = 5.6 (9.3e-9; reweighted least squares), beyond which
+// 1/2 is nearer than 1.1e-8: half the instructions of normal_mass(), whose density is not needed.
+inline float gelu_of(float x) {
+  constexpr float kEdge = 5.6f;
+  const float near = std::min(std::max(x, -kEdge), kEdge);
+  const float square = near * near;
+  float p = 2.214534798e-08f;
+  p = p * square + 6.356532358e-06f;
+  p = p * square + 1.738504776e-04f;
+  p = p * square + 4.707257762e-03f;
+  p = p * square + 3.437607906e-02f;
+  p = p * square + 3.989422216e-01f;
+  float q = 1.180213063e-06f;
+  q = q * square + 7.510185579e-05f;
+  q = q * square + 1.912976664e-03f;
+  q = q * square + 2.894007191e-02f;
+  q = q * square + 2.528337648e-01f;
+  q = q * square + 1.0f;
+  const float inside = x * (0.5f + near * p / q);
+  return x > kEdge ? x : (x < -kEdge ? 0.0f : inside);
+}
+
+inline void gelu(const float* in, float* out, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) store(gelu_of(in[i]), out + i);
+}
+
+// Fewer digits reach further into the tail, where 1 - mass(x) must not come from a difference.
+inline void gelu(const BFloat16* in, BFloat16* out, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     const float x = load(in[i]);
     float density;
@@ -220,8 +246,8 @@ const Loops kLoops{dropout_add<float, float, float>,
                    dropout<float, float>,
                    dropout<float, BFloat16>,
                    dropout<BFloat16, BFloat16>,
-                   gelu<float>,
-                   gelu<BFloat16>,
+                   gelu,
+                   gelu,
                    gelu_gradient<float>,
                    gelu_gradient<BFloat16>,
                    convert<float, BFloat16>,

@@ -88,7 +88,7 @@ FrozenBlocks::FrozenBlocks(const torch::nn::Module& encoder, const EncoderOption
     : options_(as_decoder(options)),
       attention_(options.resolved_attention()),
       precision_(precision),
-      weights_(precision) {
+      weights_(precision, /*many_rows=*/true) {
   pack(encoder);
 }
 

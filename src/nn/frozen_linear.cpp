@@ -82,7 +82,8 @@ Precision parse_precision(const std::string& name) {
 
 std::string to_string(Precision precision) { return detail::name_of(precision, kPrecisions); }
 
-PackedWeights::PackedWeights(Precision precision) : type_(weight_type(precision)) {}
+PackedWeights::PackedWeights(Precision precision, bool many_rows)
+    : type_(weight_type(precision)), many_rows_(many_rows) {}
 
 size_t PackedWeights::add(const std::vector<torch::Tensor>& weights,
                           const std::vector<torch::Tensor>& biases) {
@@ -106,9 +107,9 @@ void PackedWeights::pack() {
   memory_ = huge_memory(most);
   auto* memory = static_cast<char*>(memory_.get());
   for (const Pending& one : pending_) {
-    matrices_.push_back(kernels::pack_matrix(type_, one.weight.size(0), one.weight.size(1),
-                                             one.weight.data_ptr<float>(),
-                                             one.bias.data_ptr<float>(), memory + bytes_));
+    matrices_.push_back(kernels::pack_matrix(
+        type_, one.weight.size(0), one.weight.size(1), one.weight.data_ptr<float>(),
+        one.bias.data_ptr<float>(), memory + bytes_, !many_rows_));
     bytes_ += kernels::packed_bytes(matrices_.back());
     count_ += one.weight.numel();
   }
@@ -131,12 +132,12 @@ torch::Tensor FrozenLinear::forward(const torch::Tensor& input) const {
   shape.back() = matrix.outputs;
   torch::Tensor output = torch::empty(shape, torch::kFloat);
   const int64_t count = rows.numel() / matrix.inputs;
-  const detail::PackedRowBuffer packed(matrix.type, matrix.inputs, count);
-  const float* from = rows.data_ptr<float>();
+  const detail::PackedRowBuffer packed(matrix.type, rows.data_ptr<float>(), count, matrix.inputs,
+                                       matrix.inputs);
   float* to = output.data_ptr<float>();
   detail::run_team(detail::team_size(count * matrix.outputs * matrix.inputs),
                    [&](const detail::Team& team) {
-                     packed.fill(team.share(count), from, matrix.inputs);
+                     packed.fill(team.share(count));
                      team.wait();
                      detail::multiply(team, matrix, packed, {to, matrix.outputs, false});
                    });
@@ -169,14 +170,15 @@ std::vector<std::vector<RankedOutput>> FrozenLinear::ranked(
   const int64_t rows = input.size(0), threads = at::get_num_threads();
   if (rows < kEnough * threads) return ranked_outputs(forward(input), count, excluded);
   const torch::Tensor from = input.detach().to(torch::kFloat).contiguous();
-  const detail::PackedRowBuffer packed(matrix.type, matrix.inputs, rows);
+  const detail::PackedRowBuffer packed(matrix.type, from.data_ptr<float>(), rows, matrix.inputs,
+                                       matrix.inputs);
   std::vector<OutputRanking> rankings(static_cast<size_t>(rows), OutputRanking(count));
   std::vector<std::vector<RankedOutput>> best(static_cast<size_t>(rows));
   const int64_t each = (rows + threads - 1) / threads;
   at::parallel_for(0, (rows + each - 1) / each, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
       const detail::Range some{part * each, std::min(rows, (part + 1) * each)};
-      packed.fill(some, from.data_ptr<float>(), matrix.inputs);
+      packed.fill(some);
       rank_rows(matrix, packed, some, excluded, rankings);
       for (auto row = static_cast<size_t>(some.begin); row < static_cast<size_t>(some.end); ++row) {
         best[row] = rankings[row].best();

@@ -40,22 +40,27 @@ void run_team(int threads, const std::function<void(const Team&)>& work);
 /// Input rows as a packed product reads them.
 class PackedRowBuffer {
  public:
-  PackedRowBuffer(kernels::WeightType type, int64_t inputs, int64_t rows);
+  /// For products with rows of `source` [rows, inputs], `stride` floats apart, which must outlive
+  /// this. With kFloat32 it is read as it is.
+  PackedRowBuffer(kernels::WeightType type, const float* source, int64_t rows, int64_t inputs,
+                  int64_t stride);
 
-  /// Packs the rows `which` of `rows` [all rows, inputs], `stride` floats apart.
-  void fill(Range which, const float* rows, int64_t stride) const;
+  /// Takes what the source's rows `which` are now.
+  void fill(Range which) const;
 
-  /// A matrix times the packed rows `which`, by this thread alone.
+  /// A matrix, or some panels of it, times the rows `which`, by this thread alone.
   void multiply(Range which, const kernels::PackedMatrix& matrix,
                 const kernels::ProductOutput& output) const;
+  void multiply(Range which, const kernels::PackedMatrix& matrix, Range panels,
+                const kernels::ProductOutput& output) const;
 
-  const void* data() const { return memory_.get(); }
   int64_t rows() const { return rows_; }
 
  private:
   kernels::WeightType type_;
-  int64_t inputs_, rows_;
-  std::shared_ptr<void> memory_;
+  const float* source_;
+  int64_t rows_, inputs_, stride_;
+  std::shared_ptr<void> memory_;  // none with kFloat32
 };
 
 /// This thread's panels of a product with all rows of the buffer. Returns its columns.

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "attend/kernels/attention.h"
+#include "attend/nn/parallel.h"
 #include "elementwise_dispatch.h"
 #include "frozen_blocks.h"
 #include "frozen_product.h"
@@ -15,6 +16,11 @@ namespace attend::detail {
 namespace {
 
 constexpr float kRmsEpsilon = 1e-6f;  // RmsNorm's
+constexpr int64_t kFeedForwardRows = 64;
+
+// Sequences that stand on their own go by parts of about so many rows, whose numbers of all blocks
+// stay in one core's cache.
+constexpr int64_t kPartRows = 128;
 
 torch::Tensor floats(int64_t rows, int64_t columns) {
   return torch::empty({rows, columns}, torch::kFloat);
@@ -80,7 +86,7 @@ class FrozenStep {
   void remember(const Team& team, const Attention& part, Cached& cached);
   void finish_attention(const Team& team, const Attention& part, int64_t gate_column);
   void feed_forward(const Team& team, const FrozenBlocks::Block& block);
-  void normalise(const Team& team, const Norm& norm, const float* from, float* to);
+  void normalise(Range rows, const Norm& norm, const float* from, float* to);
   void attend_to(const Part& part, const Attention& weights, const Cached& cached,
                  const kernels::Attention& settings, int64_t queries);
   void write(const float* row, int64_t count, void* to, int64_t offset) const;
@@ -93,6 +99,7 @@ class FrozenStep {
   const Loops& loops_ = active_loops();
   int64_t batch_, length_, rows_, hidden_size_;
   int64_t heads_, kv_heads_, dim_, joined_, kv_joined_, inner_, columns_;
+  int64_t inner_pitch_ = 0;
   torch::Tensor cosine_, sine_;  // [length, half]
   torch::Tensor hidden_;         // [rows, hidden]: the residual stream
   torch::Tensor normed_;         // [rows, hidden]
@@ -135,12 +142,14 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
     mixed_rounded_ = torch::empty({rows_, joined_}, torch::kBFloat16);
   }
   const kernels::WeightType type = blocks.weights_.type();
-  packed_hidden_.emplace(type, hidden_size_, rows_);
-  packed_joined_.emplace(type, joined_, rows_);
+  packed_hidden_.emplace(type, data(normed_), rows_, hidden_size_, hidden_size_);
+  packed_joined_.emplace(type, data(mixed_), rows_, joined_, joined_);
   if (inner_ > 0) {
-    inner_rows_ = floats(rows_, inner_);
-    if (block.activation == Activation::kSwiGlu) gate_rows_ = floats(rows_, inner_);
-    packed_inner_.emplace(type, inner_, rows_);
+    // Rows a power of two apart would share the sets of a cache.
+    inner_pitch_ = inner_ + 16;
+    inner_rows_ = floats(rows_, inner_pitch_);
+    if (block.activation == Activation::kSwiGlu) gate_rows_ = floats(rows_, inner_pitch_);
+    packed_inner_.emplace(type, data(inner_rows_), rows_, inner_, inner_pitch_);
   }
 
   const auto layers = static_cast<size_t>(block.layers);
@@ -178,7 +187,8 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
     }
     if (make_memory_) {
       const int64_t count = call.memory.size(0) * call.memory.size(1);
-      packed_memory_.emplace(type, call.memory.size(2), count);
+      packed_memory_.emplace(type, data(call.memory), count, call.memory.size(2),
+                             call.memory.size(2));
       memory_rows_ = floats(count, 2 * kv_joined_);
     }
   }
@@ -210,12 +220,11 @@ void FrozenStep::work(const Team& team) {
   }
   if (blocks_.final_norm_.gain.defined()) {
     float* hidden = hidden_.data_ptr<float>();
-    normalise(team, blocks_.final_norm_, hidden, hidden);
+    normalise(team.share(rows_), blocks_.final_norm_, hidden, hidden);
   }
 }
 
-void FrozenStep::normalise(const Team& team, const Norm& norm, const float* from, float* to) {
-  const Range rows = team.share(rows_);
+void FrozenStep::normalise(Range rows, const Norm& norm, const float* from, float* to) {
   float* statistics = statistics_.data_ptr<float>();
   const NormRows settings{rows.size(),      hidden_size_, norm.epsilon, data(norm.gain),
                           data(norm.shift), nullptr,      nullptr};
@@ -242,8 +251,8 @@ void FrozenStep::self_attention(const Team& team, const Attention& part, Cached&
   const float* hidden = hidden_.data_ptr<float>();
   float* normed = normed_.data_ptr<float>();
   float* projected = projected_.data_ptr<float>();
-  normalise(team, part.norm, hidden, normed);
-  packed_hidden_->fill(team.share(rows_), normed, hidden_size_);
+  normalise(team.share(rows_), part.norm, hidden, normed);
+  packed_hidden_->fill(team.share(rows_));
   team.wait();
   multiply(team, blocks_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
   team.wait();
@@ -298,7 +307,7 @@ void FrozenStep::remember(const Team& team, const Attention& part, Cached& cache
   const int64_t count = memories * length;
   // All layers read the same rows: the first one packs them.
   if (&cached == &cross_.front()) {
-    packed_memory_->fill(team.share(count), call_.memory.data_ptr<float>(), call_.memory.size(2));
+    packed_memory_->fill(team.share(count));
   }
   team.wait();
   float* rows = memory_rows_.data_ptr<float>();
@@ -322,8 +331,8 @@ void FrozenStep::cross_attention(const Team& team, const Attention& part, Cached
   const int64_t memories = cached.key.size(0);
   float* normed = normed_.data_ptr<float>();
   float* projected = projected_.data_ptr<float>();
-  normalise(team, part.norm, hidden_.data_ptr<float>(), normed);
-  packed_hidden_->fill(team.share(rows_), normed, hidden_size_);
+  normalise(team.share(rows_), part.norm, hidden_.data_ptr<float>(), normed);
+  packed_hidden_->fill(team.share(rows_));
   team.wait();
   multiply(team, blocks_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
   team.wait();
@@ -418,7 +427,7 @@ void FrozenStep::finish_attention(const Team& team, const Attention& part, int64
       for (int64_t i = 0; i < joined_; ++i) mixed[row * joined_ + i] /= 1 + std::exp(-gate[i]);
     }
   }
-  packed_joined_->fill(rows, mixed, joined_);
+  packed_joined_->fill(rows);
   team.wait();
   multiply(team, blocks_.weights_[part.output], *packed_joined_,
            {hidden_.data_ptr<float>(), hidden_size_, true});
@@ -426,31 +435,50 @@ void FrozenStep::finish_attention(const Team& team, const Attention& part, int64
 }
 
 void FrozenStep::feed_forward(const Team& team, const FrozenBlocks::Block& block) {
+  float* hidden = hidden_.data_ptr<float>();
   float* normed = normed_.data_ptr<float>();
   float* inner = inner_rows_.data_ptr<float>();
-  normalise(team, block.feed_forward_norm, hidden_.data_ptr<float>(), normed);
-  packed_hidden_->fill(team.share(rows_), normed, hidden_size_);
+  float* gate = gate_rows_.defined() ? gate_rows_.data_ptr<float>() : nullptr;
+  const auto activate = [&](int64_t at, int64_t count) {
+    if (gate != nullptr) {
+      loops_.swiglu_float(gate + at, inner + at, inner + at, count);
+    } else {
+      loops_.gelu_float(inner + at, inner + at, count);
+    }
+  };
+  if (team.size == 1) {
+    // Of many rows so few at a time that their inner numbers stay in the cache.
+    for (int64_t first = 0; first < rows_; first += kFeedForwardRows) {
+      const Range some{0, std::min(kFeedForwardRows, rows_ - first)};
+      float* stream = hidden + first * hidden_size_;
+      normalise(some, block.feed_forward_norm, stream, normed);
+      packed_hidden_->fill(some);
+      packed_hidden_->multiply(some, blocks_.weights_[block.up], {inner, inner_pitch_, false});
+      if (gate != nullptr) {
+        packed_hidden_->multiply(some, blocks_.weights_[block.gate], {gate, inner_pitch_, false});
+      }
+      for (int64_t row = 0; row < some.size(); ++row) activate(row * inner_pitch_, inner_);
+      packed_inner_->fill(some);
+      packed_inner_->multiply(some, blocks_.weights_[block.down], {stream, hidden_size_, true});
+    }
+    return;
+  }
+  const Range rows = team.share(rows_);
+  normalise(rows, block.feed_forward_norm, hidden, normed);
+  packed_hidden_->fill(rows);
   team.wait();
   const Range columns =
-      multiply(team, blocks_.weights_[block.up], *packed_hidden_, {inner, inner_, false});
-  if (gate_rows_.defined()) {
-    float* gate = gate_rows_.data_ptr<float>();
-    multiply(team, blocks_.weights_[block.gate], *packed_hidden_, {gate, inner_, false});
-    for (int64_t row = 0; row < rows_; ++row) {
-      const int64_t at = row * inner_ + columns.begin;
-      loops_.swiglu_float(gate + at, inner + at, inner + at, columns.size());
-    }
-  } else {
-    for (int64_t row = 0; row < rows_; ++row) {
-      const int64_t at = row * inner_ + columns.begin;
-      loops_.gelu_float(inner + at, inner + at, columns.size());
-    }
+      multiply(team, blocks_.weights_[block.up], *packed_hidden_, {inner, inner_pitch_, false});
+  if (gate != nullptr) {
+    multiply(team, blocks_.weights_[block.gate], *packed_hidden_, {gate, inner_pitch_, false});
+  }
+  for (int64_t row = 0; row < rows_; ++row) {
+    activate(row * inner_pitch_ + columns.begin, columns.size());
   }
   team.wait();
-  packed_inner_->fill(team.share(rows_), inner, inner_);
+  packed_inner_->fill(rows);
   team.wait();
-  multiply(team, blocks_.weights_[block.down], *packed_inner_,
-           {hidden_.data_ptr<float>(), hidden_size_, true});
+  multiply(team, blocks_.weights_[block.down], *packed_inner_, {hidden, hidden_size_, true});
   team.wait();
 }
 
@@ -459,7 +487,26 @@ torch::Tensor FrozenBlocks::forward(const torch::Tensor& input, const Call& call
   if (own.memory.defined()) own.memory = own.memory.to(torch::kFloat).contiguous();
   if (own.memory_lengths.defined()) own.memory_lengths = own.memory_lengths.contiguous();
   if (own.lengths.defined()) own.lengths = own.lengths.contiguous();
-  return FrozenStep(*this, input, own).run();
+  const bool alone = call.self == nullptr && call.branches == nullptr && !call.memory.defined();
+  const int64_t batch = input.size(0), length = std::max<int64_t>(1, input.size(1));
+  const int64_t each = std::max<int64_t>(1, kPartRows / length);
+  const int64_t parts = (batch + each - 1) / each, threads = at::get_num_threads();
+  // Few parts would be unequal shares: the threads take every pass together then.
+  if (!alone || parts < 2 || (parts % threads != 0 && parts < 8 * threads)) {
+    return FrozenStep(*this, input, own).run();
+  }
+  torch::Tensor output = torch::empty(input.sizes(), torch::kFloat);
+  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    const torch::NoGradGuard no_grad;
+    for (int64_t part = begin; part < end; ++part) {
+      const int64_t first = batch * part / parts, count = batch * (part + 1) / parts - first;
+      Call mine;
+      if (own.lengths.defined()) mine.lengths = own.lengths.narrow(0, first, count);
+      FrozenStep step(*this, input.narrow(0, first, count), mine);
+      output.narrow(0, first, count).copy_(step.run());
+    }
+  });
+  return output;
 }
 
 }  // namespace attend::detail

@@ -42,10 +42,10 @@ struct Packed {
 
   float& at(int64_t output, int64_t input) { return weight[size_t(output * inputs + input)]; }
 
-  void pack() {
+  void pack(bool may_narrow = true) {
     memory = memory_of(packed_bytes(WeightType::kBFloat16, outputs, inputs));
     matrix = pack_matrix(WeightType::kBFloat16, outputs, inputs, weight.data(), bias.data(),
-                         memory.get());
+                         memory.get(), may_narrow);
   }
 
   std::vector<float> product(const std::vector<float>& rows) const {
@@ -88,6 +88,13 @@ TEST(NarrowMatrix, TakesThreeQuartersOfTheMemory) {
   const auto plain = double(packed_bytes(WeightType::kBFloat16, 70, 512));
   const double share = double(packed_bytes(packed.matrix)) / plain;
   EXPECT_LT(share, reads_narrow() ? 0.76 : 1.01);
+}
+
+TEST(NarrowMatrix, IsLeftOutWhereManyRowsAreExpected) {
+  Packed packed(70, 34);
+  packed.pack(/*may_narrow=*/false);
+  EXPECT_FALSE(packed.matrix.is_narrow());
+  expect_every_weight(packed);
 }
 
 TEST(NarrowMatrix, KeepsEveryWeight) {

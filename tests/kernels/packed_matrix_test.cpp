@@ -162,6 +162,21 @@ TEST_P(PackedMatrixTest, ZerosStayZeros) {
   for (int64_t output = 0; output < 33; ++output) EXPECT_EQ(result[size_t(output)], 0);
 }
 
+// More rows than stay in a cache go by blocks: a row gives the same as on its own, bit for bit.
+TEST_P(PackedMatrixTest, ManyRowsGiveWhatEachGivesAlone) {
+  Problem p{GetParam(), 40, 1024, 300};
+  const auto all = p.product(300, 0.5f, true);
+  const int64_t stride = p.outputs + 3;
+  for (int64_t row = 0; row < 300; ++row) {
+    pack_rows(p.type, p.input.data() + row * p.inputs, 1, p.inputs, p.inputs, p.packed_input.get());
+    std::vector<float> alone(size_t(stride), 0.5f);
+    multiply(p.matrix, p.packed_input.get(), 1, 0, p.matrix.panels(), {alone.data(), stride, true});
+    for (int64_t i = 0; i < stride; ++i) {
+      ASSERT_EQ(all[size_t(row * stride + i)], alone[size_t(i)]) << row << " " << i;
+    }
+  }
+}
+
 // The largest sums that 512 inputs can have must not overflow.
 TEST_P(PackedMatrixTest, LargestProductsDoNotOverflow) {
   Problem p{GetParam(), 32, 1024, 2};

@@ -53,14 +53,16 @@ double relative_error(const torch::Tensor& found, const torch::Tensor& exact) {
   return ((found.to(torch::kDouble) - exact).norm() / exact.norm()).item<double>();
 }
 
-// Inputs of different lengths and whole ones, against the plain path in double precision.
+// Few inputs and, by parts, many; of different lengths and whole ones; against the plain path in
+// double precision.
 TEST(FrozenEncoder, EqualsThePlainOne) {
   const torch::NoGradGuard no_grad;
   for (const EncoderOptions& options : variants()) {
-    const torch::Tensor input = torch::randn({5, 21, 48});
     Encoder exact = make(options);
     exact->to(torch::kDouble);
-    for (const torch::Tensor& lengths : {lengths_of({21, 4, 1, 16, 9}), torch::Tensor()}) {
+    const torch::Tensor many = torch::arange(100).remainder(21) + 1;
+    for (const torch::Tensor& lengths : {lengths_of({21, 4, 1, 16, 9}), many, torch::Tensor()}) {
+      const torch::Tensor input = torch::randn({lengths.defined() ? lengths.size(0) : 64, 21, 48});
       const torch::Tensor expected = exact->forward(input.to(torch::kDouble), lengths).hidden;
       for (const int threads : {1, 2, 3}) {
         torch::set_num_threads(threads);

@@ -47,9 +47,10 @@ int64_t packed_bytes(const PackedMatrix& matrix);
 
 /// Packs `weight` [outputs, inputs], row-major, and `bias` [outputs] (null: zeros) into `memory`.
 /// kBFloat16 becomes narrow where active_isa() reads that form and the weights allow it: the matrix
-/// must be multiplied under the same active_isa().
+/// must be multiplied under the same active_isa(). That spares memory and costs instructions; for
+/// many rows a call, which keep a core busy, `may_narrow` = false is quicker.
 PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const float* weight,
-                         const float* bias, void* memory);
+                         const float* bias, void* memory, bool may_narrow = true);
 
 /// Panels [begin, end) as a matrix of their own, in the same memory.
 PackedMatrix panels_of(const PackedMatrix& matrix, int64_t begin, int64_t end);

@@ -28,7 +28,8 @@ std::string to_string(Precision precision);
 /// decoding then reads one ascending stream.
 class PackedWeights {
  public:
-  explicit PackedWeights(Precision precision);
+  /// For products with `many_rows` a call, or with few, which are bound by reading the weights.
+  explicit PackedWeights(Precision precision, bool many_rows = false);
 
   /// Adds a matrix: `weights` [outputs_i, inputs] side by side, with `biases` [outputs_i]
   /// (undefined entries count as zeros). Returns its number.
@@ -47,6 +48,7 @@ class PackedWeights {
     torch::Tensor weight, bias;
   };
   kernels::WeightType type_;
+  bool many_rows_;
   std::vector<Pending> pending_;
   std::vector<kernels::PackedMatrix> matrices_;
   std::shared_ptr<void> memory_;

@@ -54,10 +54,21 @@ inline void multiply_rows(const MatrixProduct& p, int64_t panel, int64_t row) {
   }
 }
 
+// Of many rows so many at a time that they stay in the second-level cache while panels pass by.
+constexpr int64_t kMostRowBytes = 512 * 1024;
+
 template <class Weights>
 inline void multiply_panels(const MatrixProduct& p) {
-  for (int64_t panel = p.begin; panel < p.end; ++panel) {
-    multiply_rows<Weights, 8>(p, panel, 0);
+  const int64_t most = at_least(kMostMatrixRows, kMostRowBytes / p.row_bytes);
+  for (int64_t row = 0; row < p.rows; row += most) {
+    const ProductOutput output{p.output.data + row * p.output.stride, p.output.stride,
+                               p.output.add};
+    const auto* rows = static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes;
+    const MatrixProduct block{p.matrix, rows,  p.row_bytes, at_most(most, p.rows - row),
+                              p.begin,  p.end, output};
+    for (int64_t panel = p.begin; panel < p.end; ++panel) {
+      multiply_rows<Weights, 8>(block, panel, 0);
+    }
   }
 }
 
