@@ -12,24 +12,27 @@
 namespace attend::detail {
 namespace portable {
 namespace {
+constexpr bool kFused = false;  // multiply and add round once
 #include "elementwise_loops.h"
-}
+}  // namespace
 }  // namespace portable
 
 #if defined(__x86_64__)
 ATTEND_BEGIN_TARGET("avx2,fma")
 namespace avx2 {
 namespace {
+constexpr bool kFused = true;  // multiply and add round once
 #include "elementwise_loops.h"
-}
+}  // namespace
 }  // namespace avx2
 ATTEND_END_TARGET
 
 ATTEND_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")
 namespace avx512 {
 namespace {
+constexpr bool kFused = true;  // multiply and add round once
 #include "elementwise_loops.h"
-}
+}  // namespace
 }  // namespace avx512
 ATTEND_END_TARGET
 #endif
