@@ -269,7 +269,8 @@ inline void multiply_dense_as(const DenseProduct& p) {
   const int64_t blocks =
       at_least((p.rows + kDenseRows - 1) / kDenseRows,
                at_most(wanted, (p.rows + kFewestDenseRows - 1) / kFewestDenseRows));
-  const int64_t groups = at_most(panels, (wanted + blocks - 1) / blocks);
+  // A part of the panels takes its left factor packed anew, so only where threads would lack work.
+  const int64_t groups = at_least(1, at_most(panels, (wanted / 2 + blocks - 1) / blocks));
   const int64_t pack_groups =
       at_most(panels, at_least(threads, (panels + kPanelsAtOnce - 1) / kPanelsAtOnce));
   // A place more than is needed, lest the same place of all panels fall into one set of a cache.
