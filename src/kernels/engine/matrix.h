@@ -59,7 +59,8 @@ constexpr int64_t kMostRowBytes = 512 * 1024;
 
 template <class Weights>
 inline void multiply_panels(const MatrixProduct& p) {
-  const int64_t most = at_least(kMostMatrixRows, kMostRowBytes / p.row_bytes);
+  const int64_t tiles = at_least(1, kMostRowBytes / (p.row_bytes * kMostMatrixRows));
+  const int64_t most = tiles * kMostMatrixRows;
   for (int64_t row = 0; row < p.rows; row += most) {
     const ProductOutput output{p.output.data + row * p.output.stride, p.output.stride,
                                p.output.add};
