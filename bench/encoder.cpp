@@ -115,16 +115,18 @@ class EncoderRunner {
     return true;
   }
 
-  bool infer(const EncoderInput& input, ElementType type, int threads) {
+  // Not frozen is how a text classifier runs its encoder, in fp32.
+  bool infer(const EncoderInput& input, ElementType type, bool frozen, int threads) {
     const bool bf16 = type == ElementType::kBFloat16;
-    const std::string name = fmt::format("encoder_infer_{}_{}", bf16 ? "bf16" : "f32", input.name);
+    const std::string name = fmt::format("encoder_infer_{}{}_{}", frozen ? "" : "unfrozen_",
+                                         bf16 ? "bf16" : "f32", input.name);
     const torch::NoGradGuard no_gradients;
     Encoder exact = make_encoder(0);
     Encoder encoder = make_encoder(0);
     exact->eval();
     encoder->eval();
     exact->to(torch::kFloat64);
-    encoder->freeze(bf16 ? Precision::kBFloat16 : Precision::kFloat32);
+    if (frozen) encoder->freeze(bf16 ? Precision::kBFloat16 : Precision::kFloat32);
     const torch::Tensor data = make_input(input);
     const torch::Tensor expected = exact->forward(checked_part(data).to(torch::kFloat64)).hidden;
     const double error = relative_error(encoder->forward(checked_part(data)).hidden, expected);
@@ -194,7 +196,8 @@ int run_encoder_cases(const Options& options, Printer& printer) {
       for (const double dropout : options.dropouts) {
         for (const ElementType type : types) wrong += !runner.train(input, dropout, type, threads);
       }
-      for (const ElementType type : types) wrong += !runner.infer(input, type, threads);
+      for (const ElementType type : types) wrong += !runner.infer(input, type, true, threads);
+      wrong += !runner.infer(input, ElementType::kFloat32, false, threads);
     }
   }
   return wrong;

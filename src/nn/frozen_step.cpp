@@ -487,7 +487,8 @@ torch::Tensor FrozenBlocks::forward(const torch::Tensor& input, const Call& call
   if (own.memory.defined()) own.memory = own.memory.to(torch::kFloat).contiguous();
   if (own.memory_lengths.defined()) own.memory_lengths = own.memory_lengths.contiguous();
   if (own.lengths.defined()) own.lengths = own.lengths.contiguous();
-  const bool alone = call.self == nullptr && call.branches == nullptr && !call.memory.defined();
+  const bool alone = call.self == nullptr && call.branches == nullptr && call.cross == nullptr &&
+                     !call.memory.defined();
   const int64_t batch = input.size(0), length = std::max<int64_t>(1, input.size(1));
   const int64_t each = std::max<int64_t>(1, kPartRows / length);
   const int64_t parts = (batch + each - 1) / each, threads = at::get_num_threads();

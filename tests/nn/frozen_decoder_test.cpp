@@ -126,6 +126,23 @@ TEST(FrozenDecoder, EqualsThePlainOneInStepsAndAtOnce) {
   torch::set_num_threads(1);
 }
 
+// Without a state and a memory they go by parts.
+TEST(FrozenDecoder, ManyTextsAtOnceEqualThePlainOne) {
+  const torch::NoGradGuard no_grad;
+  const DecoderOptions options = small(CrossKind::kNone, PositionKind::kRotary);
+  const torch::Tensor texts = torch::randn({100, 30, options.block.hidden});
+  Decoder exact = make(options);
+  exact->to(torch::kDouble);
+  const torch::Tensor expected = exact->forward(texts.to(torch::kDouble), {}).hidden;
+  Decoder decoder = make(options);
+  ASSERT_TRUE(decoder->freeze(Precision::kFloat32));
+  for (const int threads : {1, 2, 3}) {
+    torch::set_num_threads(threads);
+    EXPECT_TRUE(close(decoder->forward(texts, {}).hidden, expected, 1e-5)) << threads;
+  }
+  torch::set_num_threads(1);
+}
+
 TEST(FrozenDecoder, RoundedWeightsStayClose) {
   const torch::NoGradGuard no_grad;
   for (const DecoderOptions& options : variants()) {
