@@ -79,6 +79,7 @@ class RunnerTest(unittest.TestCase):
 
     def test_environment(self):
         self.passes("$ echo $LANG; ls $SRC\nstdout: C.UTF-8\nstdout: tests\n")
+        self.passes("$ echo \"core<$OPENBLAS_CORETYPE>\"\nstdout: core<>\n", OPENBLAS_CORETYPE="Haswell")
 
     def test_demo_run(self):
         run = self.folder / "run"
