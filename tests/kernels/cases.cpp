@@ -71,6 +71,11 @@ std::vector<Feature> features() {
          p.settings.dropout = 0.3;
          p.settings.dropout_seed = 0x123456789abcdef;
        }},
+      {"causal, offset before the keys",
+       [](Problem& p) {
+         p.settings.causal = true;
+         p.settings.query_offset = -5;
+       }},
   };
 }
 

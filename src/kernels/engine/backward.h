@@ -222,7 +222,7 @@ inline void gradient_block(const GradientCall& call, const Sequence& s, int64_t 
   ordinary &= load_gradient_rows(call, s, head, {first, last}, memory);
   for (int64_t row = first; row < last; ++row) {
     if (g.lse[row_index(a, s, head, row)] == -__builtin_inff()) {
-      tiles[(row - first) / kTileRows].row[(row - first) % kTileRows] = {};
+      tiles[(row - first) / kTileRows].set_row(int(row - first) % kTileRows, {});
     }
   }
 
@@ -261,7 +261,7 @@ inline void gradient_block(const GradientCall& call, const Sequence& s, int64_t 
       for (KeyRange keys{mine.begin, mine.begin};;) {
         keys = next_keys(a, s, tile, keys.end, mine.end);
         if (keys.begin >= keys.end) break;
-        const KeyRange seen = intersect(tile.row[i], keys);
+        const KeyRange seen = intersect(tile.row(i), keys);
         if (seen.begin == seen.end) continue;
         clear_up_to(seen.begin);
         gradient_row(call, s, head, tile.first + i, seen, x_row + seen.begin - base,
@@ -303,7 +303,7 @@ inline void gradient_block(const GradientCall& call, const Sequence& s, int64_t 
     const int keys = int(at_most(kTileRows, any.end - key));
     int64_t begin = 0, end = last - first;
     const auto unseen = [&](int64_t row) {
-      return !sees(tiles[row / kTileRows].row[row % kTileRows], key, keys);
+      return !sees(tiles[row / kTileRows].row(int(row % kTileRows)), key, keys);
     };
     while (begin < end && unseen(begin)) ++begin;
     while (begin < end && unseen(end - 1)) --end;

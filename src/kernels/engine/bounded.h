@@ -45,8 +45,9 @@ ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec ro
       if (kChecked) most = larger_magnitude(x, most);
       c[i][v] = exp2_bounded(x, rounding);
       if (to.seen) {
-        const Ints distance = add(keys[v], ints(to.seen->minus_begin[to.first_row + i]));
-        const Mask unseen = unsigned_at_least(distance, ints(to.seen->length[to.first_row + i]));
+        const uint32_t begin = to.seen->begin[to.first_row + i];
+        const uint32_t end = to.seen->end[to.first_row + i];
+        const Mask unseen = unsigned_at_least(add(keys[v], ints(0 - begin)), ints(end - begin));
         c[i][v] = select(unseen, zero(), c[i][v]);
         if (kTraced) x = select(unseen, zero(), x);  // it may be NaN
       }
@@ -113,7 +114,8 @@ inline void bounded_weights(const Attention& a, const RowTile& tile, const Packe
                             KeyRange keys, SoftmaxState& state, const ChunkMemory& to) {
   const int64_t first = panel_start(keys.begin), depth = depth_of(a, a.dim);
   const float* panels = head.key_panels + (first - head.first_key) * depth;
-  const float factor = key_factor(a), rounding = kRoundToInteger - state.shift[0];
+  const float factor = Arithmetic::kPairs ? key_factor(a) : 1,
+              rounding = kRoundToInteger - state.shift[0];
   const int64_t columns = keys.end - first;
   for (int64_t j = 0; j < columns; j += kPanel) {
     const int64_t key = first + j;

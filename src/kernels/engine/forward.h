@@ -91,18 +91,16 @@ inline void close_tile(const ForwardCall& call, const Sequence& s, const RowTile
                        SoftmaxState& state) {
   const Attention& a = call.attention;
   const Trace& trace = call.trace;
-  alignas(64) float sums[kTileRows + kLanes], totals[kTileRows + kLanes];
+  alignas(64) float sums[kWholeRows], totals[kWholeRows];
   for (int first = 0; first < tile.count; first += kLanes) {
     Vec rows[kLanes];
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) {
-      rows[i] = first + i < tile.count ? load(state.sum + (first + i) * kLanes) : zero();
-    }
+    for (int i = 0; i < kLanes; ++i) rows[i] = load(state.sum + (first + i) * kLanes);
     store(sums + first, sum_each(rows));
     store(totals + first, load(sums + first));
   }
   const auto is_dead = [&](int i) {
-    return !state.started || tile.row[i].begin == tile.row[i].end ||
+    return !state.started || tile.begin[i] == tile.end[i] ||
            (!state.bounded && state.best[i] == -__builtin_inff());
   };
   for (int i = 0; a.sink && i < tile.count; ++i) {
@@ -231,14 +229,8 @@ inline void multiply_weights(const ForwardCall& call, const Sequence& s, const R
   terms.scale = ends ? state.scale : nullptr;
   terms.largest = ints(0);
   const int pair = uses_pairs(a) ? 2 : 1;
-  int64_t steps[kTileRows] = {};
-  if (tile.all.end < keys.end) {
-    for (int i = 0; i < tile.count; ++i) {
-      const int64_t seen = at_most(tile.row[i].end, keys.end) - keys.begin / pair * pair;
-      steps[i] = at_least(0, seen + pair - 1) / pair;
-    }
-    terms.steps = steps;
-  }
+  if (tile.all.end < keys.end) terms.ends = tile.end;
+  terms.first_key = keys.begin / pair * pair;
   if (uses_pairs(a)) {
     KeyRange even{(keys.begin - base) / 2 * 2, (keys.end - base + 1) / 2 * 2};
     if (!state.narrowed) {
@@ -389,9 +381,12 @@ inline void forward_block(const ForwardCall& call, const Sequence& s, const Pack
     if (!packed.unmeasured) measure_queries(a, tiles[count], squares);
     any = {at_most(any.begin, mine.begin), at_least(any.end, mine.end)};
   }
-  float longest_query = __builtin_sqrtf(reduce_add(from_bits(squares)));
-  if (longest_query * packed.key_norm > largest_bound(call.trace)) {
-    longest_query = longest_row(a, tiles, count);
+  float longest_query = 0;
+  if (!packed.unmeasured) {
+    longest_query = __builtin_sqrtf(reduce_add(from_bits(squares)));
+    if (longest_query * packed.key_norm > largest_bound(call.trace)) {
+      longest_query = longest_row(a, tiles, count);
+    }
   }
   for (int t = 0; t < count; ++t) {
     start_softmax(a, call.trace, head, tiles[t].padded, longest_query, packed, states[t]);

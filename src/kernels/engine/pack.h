@@ -77,20 +77,24 @@ inline Vec pack_key_columns(const Attention& a, const Sequence& s, int64_t kv_he
   const int64_t size = element_size(a), depth = depth_of(a, a.dim), step = a.key.strides.dim;
   const char* base = static_cast<const char*>(a.key.data);
   const bool pairs = uses_pairs(a);
-  const char* rows[kLanes];
-  for (int i = 0; i < kLanes; ++i) {
-    const int64_t key = first + i;
-    rows[i] =
-        key < s.keys ? base + key_row_offset(a, s, a.key.strides, kv_head, key) * size : nullptr;
+  // Whole vectors of rows that follow each other: their places need no table.
+  const bool plain =
+      a.type == ElementType::kFloat32 && step == 1 && first + kLanes <= s.keys && !a.pages;
+  const auto row_at = [&](int64_t key) {
+    return base + key_row_offset(a, s, a.key.strides, kv_head, key) * size;
+  };
+  const char* rows[kLanes] = {};
+  for (int i = 0; !(plain && depth % kLanes == 0) && i < kLanes; ++i) {
+    if (first + i < s.keys) rows[i] = row_at(first + i);
   }
-  const bool plain = a.type == ElementType::kFloat32 && step == 1 && first + kLanes <= s.keys;
+  const float* plain_rows = plain ? reinterpret_cast<const float*>(row_at(first)) : nullptr;
   Vec squares[4] = {zero(), zero(), zero(), zero()};
   for (int64_t d = 0; d < depth; d += kLanes) {
     Vec in[kLanes], out[kLanes];
     if (plain && depth - d >= kLanes) {
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) {
-        in[i] = mul(load(reinterpret_cast<const float*>(rows[i]) + d), factor);
+        in[i] = mul(load(plain_rows + i * a.key.strides.row + d), factor);
       }
     } else {
       for (int i = 0; i < kLanes; ++i) {

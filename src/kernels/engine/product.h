@@ -54,7 +54,8 @@ ATTEND_INLINE void multiply_tile(const float* __restrict a, int64_t a_row, int64
 // What is particular about the rows of a product.
 struct RowTerms {
   const float* scale = nullptr;    // the last product of a sum: factors on the way to memory
-  const int64_t* steps = nullptr;  // how many of the steps each row needs, where some need fewer
+  const uint32_t* ends = nullptr;  // of the keys that each row sees, where some see fewer
+  int64_t first_key = 0;           // of the product
   Ints largest;                    // with `scale`: of the magnitudes, as bits
 };
 
@@ -62,20 +63,25 @@ struct RowTerms {
 // `a` are template arguments, so that they become part of the instructions.
 template <class Arithmetic, int kRows, int kVectors, int kARow, int kAStep>
 ATTEND_INLINE void add_tile(const float* a, const float* b, int64_t b_step, int64_t steps,
-                            bool first, float* out, int64_t out_pitch, RowTerms* terms) {
+                            bool first, float* out, int64_t out_pitch, RowTerms* terms,
+                            int first_row) {
   Vec c[kRows][kVectors];
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) c[i][v] = zero();
   }
-  if (terms && terms->steps) {
-    int64_t most = 0;
-    for (int i = 0; i < kRows; ++i) most = terms->steps[i] > most ? terms->steps[i] : most;
-    steps = most;
+  if (terms && terms->ends) {
+    uint32_t end = 0;
+    for (int i = 0; i < kRows; ++i) {
+      end = terms->ends[first_row + i] > end ? terms->ends[first_row + i] : end;
+    }
+    const int64_t seen = at_least(0, int64_t(end) - terms->first_key);
+    steps = at_most(steps, Arithmetic::kPairs ? (seen + 1) / 2 : seen);
   }
   multiply_tile<Arithmetic, kRows, kVectors>(a, kARow, kAStep, b, b_step, steps, c);
   const bool scaled = terms && terms->scale;
+  Ints largest = terms ? terms->largest : ints(0);  // in a register: `out` might be `terms`
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
@@ -83,12 +89,13 @@ ATTEND_INLINE void add_tile(const float* a, const float* b, int64_t b_step, int6
       float* target = out + i * out_pitch + v * kLanes;
       if (!first) c[i][v] = add(c[i][v], load(target));
       if (scaled) {
-        c[i][v] = mul(c[i][v], broadcast(terms->scale[i]));
-        terms->largest = max(bits_of(abs(c[i][v])), terms->largest);
+        c[i][v] = mul(c[i][v], broadcast(terms->scale[first_row + i]));
+        largest = max(bits_of(abs(c[i][v])), largest);
       }
       store(target, c[i][v]);
     }
   }
+  if (terms) terms->largest = largest;
 }
 
 // kVectors columns for kRows rows, in register tiles of at most kAccumulators.
@@ -99,16 +106,8 @@ inline void add_columns(const float* a, const float* b, int64_t b_step, int64_t 
                         : kRows * kVectors <= 2 * kAccumulators ? kRows / 2
                                                                 : kRows / 4;
   for (int part = 0; part < kRows; part += kPart) {
-    RowTerms mine;
-    if (terms) {
-      mine = *terms;
-      if (mine.scale) mine.scale += part;
-      if (mine.steps) mine.steps += part;
-    }
-    add_tile<Arithmetic, kPart, kVectors, kARow, kAStep>(a + part * kARow, b, b_step, steps, first,
-                                                         out + part * out_pitch, out_pitch,
-                                                         terms ? &mine : nullptr);
-    if (terms) terms->largest = mine.largest;
+    add_tile<Arithmetic, kPart, kVectors, kARow, kAStep>(
+        a + part * kARow, b, b_step, steps, first, out + part * out_pitch, out_pitch, terms, part);
   }
 }
 

@@ -3,6 +3,7 @@
 // Up to 12 query rows of one head that are worked on together, and the keys each of them sees.
 
 constexpr int kTileRows = 12;
+constexpr int kWholeRows = (kTileRows + kLanes - 1) / kLanes * kLanes;  // in whole vectors
 constexpr int64_t kChunk = 256;          // keys whose scores are held at a time
 constexpr int64_t kPitch = kChunk + 16;  // of a row of scores; not a power of two: no aliasing
 constexpr int64_t kScoreFloats = kTileRows * kPitch + 16;  // and a note per row behind them
@@ -14,11 +15,17 @@ struct RowTile {
   int padded = 0;     // rows computed: 4, 8 or 12
   const float* query = nullptr;
   int64_t query_pitch = 0;
-  KeyRange any;                     // keys that some row sees
-  KeyRange all;                     // keys that every row sees; may be empty
-  KeyRange row[kTileRows];          // of `padded` rows, as are the next two
-  uint32_t minus_begin[kTileRows];  // of `row`, and its length: to compare vectors of keys with
-  uint32_t length[kTileRows];
+  KeyRange any;  // keys that some row sees
+  KeyRange all;  // keys that every row sees; may be empty
+  // Keys [begin, end) of each of `padded` rows, begin <= end.
+  alignas(64) uint32_t begin[kWholeRows];
+  alignas(64) uint32_t end[kWholeRows];
+
+  KeyRange row(int i) const { return {begin[i], end[i]}; }
+  void set_row(int i, KeyRange keys) {
+    begin[i] = uint32_t(keys.begin);
+    end[i] = uint32_t(keys.end);
+  }
 };
 
 // Partial sums of the squares of a query row that load_queries() made ready.
@@ -97,18 +104,23 @@ inline void make_tile(const Attention& a, const Sequence& s, int64_t head, int64
   tile.first = first;
   tile.count = count;
   tile.padded = (count + 3) / 4 * 4;
-  for (int i = count; i < tile.padded; ++i) tile.row[i] = {};
   KeyRange any{s.keys, 0}, all{0, s.keys};
-  if (a.window_left < 0 && a.window_right < 0 && first + count <= s.queries) {
-    const int64_t position = s.offset + first;
-    for (int i = 0; i < count; ++i) {
-      tile.row[i] = {0, a.causal ? at_most(s.keys, position + i + 1) : s.keys};
+  const int64_t ends = s.offset + first + 1;  // under a causal mask those of row 0
+  if (a.window_left < 0 && a.window_right < 0 && first + count <= s.queries &&
+      (!a.causal || (ends >= 0 && ends < INT32_MAX - kTileRows))) {
+    for (int i = 0; i < kWholeRows; i += kLanes) {
+      Ints end = ints(uint32_t(s.keys));
+      if (a.causal) end = min(add(count_up(), ints(uint32_t(ends + i))), end);
+      store(tile.begin + i, ints(0));
+      store(tile.end + i, bits_of(select(lanes_below(count - i), from_bits(end), zero())));
     }
-    any = tile.row[count - 1];
-    all = tile.row[0];
+    any = tile.row(count - 1);
+    all = tile.row(0);
   } else {
+    for (int i = count; i < tile.padded; ++i) tile.set_row(i, {});
     for (int i = 0; i < count; ++i) {
-      const KeyRange range = tile.row[i] = visible_keys(a, s, first + i);
+      const KeyRange range = visible_keys(a, s, first + i);
+      tile.set_row(i, range);
       all.begin = at_least(all.begin, range.begin);
       all.end = at_most(all.end, range.end);
       if (range.begin == range.end) continue;
@@ -119,10 +131,6 @@ inline void make_tile(const Attention& a, const Sequence& s, int64_t head, int64
   if (any.begin >= any.end) any = {};
   tile.any = any;
   tile.all = all;
-  for (int i = 0; i < tile.padded; ++i) {
-    tile.minus_begin[i] = uint32_t(-tile.row[i].begin);
-    tile.length[i] = uint32_t(tile.row[i].end - tile.row[i].begin);
-  }
 }
 
 // The part p of `parts` that `index` falls into, where p covers [p * length / parts, (p + 1) *

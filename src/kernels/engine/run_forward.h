@@ -33,26 +33,6 @@ inline void clear_column_sums(const Attention& a, const Trace& trace) {
   }
 }
 
-// Short sequences leave the processor's own prefetching no time: the next pair is asked for while
-// this one is worked on.
-inline void prefetch_pair(const Attention& a, int64_t pair) {
-  const Sequence s = sequence_of(a, pair / a.kv_heads);
-  const int64_t kv_head = pair % a.kv_heads, head = kv_head * (a.heads / a.kv_heads);
-  if (s.keys > kLongestInPlace || s.rows > kLongestInPlace) return;
-  const int64_t size = element_size(a);
-  const auto fetch = [&](const ConstTensor& from, int64_t offset, int64_t dims) {
-    const char* row = static_cast<const char*>(from.data) + offset * size;
-    for (int64_t byte = 0; byte < dims * size; byte += 64) __builtin_prefetch(row + byte, 0, 2);
-  };
-  for (int64_t j = 0; j < s.keys; ++j) {
-    fetch(a.key, key_row_offset(a, s, a.key.strides, kv_head, j), a.dim);
-    fetch(a.value, key_row_offset(a, s, a.value.strides, kv_head, j), a.value_dim);
-  }
-  for (int64_t i = 0; i < s.rows; ++i) {
-    fetch(a.query, query_row_offset(a, s, a.query.strides, head, i), a.dim);
-  }
-}
-
 inline void forward_by_pairs(const ForwardCall& call, int threads) {
   const Attention& a = call.attention;
   const int64_t group = a.heads / a.kv_heads;
@@ -70,7 +50,6 @@ inline void forward_by_pairs(const ForwardCall& call, int threads) {
       const Sequence s = sequence_of(a, pair / a.kv_heads);
       const int64_t kv_head = pair % a.kv_heads;
       const PackedHead packed = pack_head(a, s, kv_head, memory);
-      if (pair + 1 < a.batch * a.kv_heads) prefetch_pair(a, pair + 1);
       for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
         for (int64_t first = 0; first < s.rows; first += call.block_tiles * kTileRows) {
           forward_block(call, s, packed, head, first, parts);

@@ -81,6 +81,7 @@ ATTEND_INLINE Mask unsigned_at_least(Ints a, Ints b) {
   return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, b), a))};
 }
 ATTEND_INLINE Ints max(Ints a, Ints b) { return _mm256_max_epu32(a, b); }  // unsigned
+ATTEND_INLINE Ints min(Ints a, Ints b) { return _mm256_min_epu32(a, b); }  // unsigned
 ATTEND_INLINE Ints bits_of(Vec a) { return _mm256_castps_si256(a); }
 ATTEND_INLINE Vec from_bits(Ints a) { return _mm256_castsi256_ps(a); }
 ATTEND_INLINE void store(uint32_t* p, Ints a) {

@@ -63,6 +63,7 @@ ATTEND_INLINE Ints shift_left(Ints a) {
 // Unsigned a >= b.
 ATTEND_INLINE Mask unsigned_at_least(Ints a, Ints b) { return _mm512_cmpge_epu32_mask(a, b); }
 ATTEND_INLINE Ints max(Ints a, Ints b) { return _mm512_max_epu32(a, b); }  // unsigned
+ATTEND_INLINE Ints min(Ints a, Ints b) { return _mm512_min_epu32(a, b); }  // unsigned
 ATTEND_INLINE Ints bits_of(Vec a) { return _mm512_castps_si512(a); }
 ATTEND_INLINE Vec from_bits(Ints a) { return _mm512_castsi512_ps(a); }
 ATTEND_INLINE void store(uint32_t* p, Ints a) { _mm512_storeu_si512(p, a); }

@@ -89,10 +89,8 @@ ATTEND_INLINE Ints shift_left(Ints a) {
   return a << kBits;
 }
 ATTEND_INLINE Mask unsigned_at_least(Ints a, Ints b) { return {(Ints)(a >= b)}; }
-ATTEND_INLINE Ints max(Ints a, Ints b) {
-  const Ints larger = (Ints)(a > b);
-  return (larger & a) | (~larger & b);
-}
+ATTEND_INLINE Ints max(Ints a, Ints b) { return (Ints)pick((Ints)(a > b), (Vec)a, (Vec)b); }
+ATTEND_INLINE Ints min(Ints a, Ints b) { return (Ints)pick((Ints)(a < b), (Vec)a, (Vec)b); }
 ATTEND_INLINE Ints bits_of(Vec a) { return (Ints)a; }
 ATTEND_INLINE Vec from_bits(Ints a) { return (Vec)a; }
 ATTEND_INLINE void store(uint32_t* p, Ints a) { __builtin_memcpy(p, &a, sizeof a); }

@@ -17,11 +17,11 @@ struct SoftmaxState {
   bool started = false;   // `output` holds something
   bool narrowed = false;  // the weights are in bf16 already
   bool closed = false;    // the last product has divided `output` by the sums
-  float shift[kTileRows];
-  float best[kTileRows];  // largest x; -inf while nothing was seen
+  float shift[kWholeRows];
+  float best[kWholeRows];  // largest x; -inf while nothing was seen
   // Per row kLanes partial sums: of 2^(x - shift), the sink left out, and for the entropy of
   // 2^(x - shift) * x if bounded, else of 2^(x - shift) * (x - shift).
-  alignas(64) float sum[kTileRows * kLanes];
+  alignas(64) float sum[kWholeRows * kLanes];
   alignas(64) float moment[kTileRows * kLanes];
   float* output = nullptr;  // [12][output_pitch], times 2^-shift: the caller's memory or ours
   int64_t output_pitch = 0;
@@ -35,7 +35,7 @@ struct SoftmaxState {
   }
   // Once the last keys were seen: 1 / the sum, 0 for rows that see nothing, and the largest
   // magnitudes of the output, as bits.
-  alignas(64) float scale[kTileRows + kLanes];
+  alignas(64) float scale[kWholeRows];
   Ints largest;
 };
 
@@ -61,11 +61,11 @@ inline void start_softmax(const Attention& a, const Trace& trace, int64_t query_
   const float lowest = __builtin_ceilf(sink);
   const float fixed = __builtin_ceilf(bound);
   const float shift = state.bounded && fixed > lowest ? fixed : lowest;
-  for (int i = 0; i < rows; ++i) {
-    state.shift[i] = shift;
-    state.best[i] = -__builtin_inff();
-    store(state.sum + i * kLanes, zero());
+  for (int i = 0; i < kWholeRows; i += kLanes) {
+    store(state.shift + i, broadcast(shift));
+    store(state.best + i, broadcast(-__builtin_inff()));
   }
+  for (int i = 0; i < rows; ++i) store(state.sum + i * kLanes, zero());
   if (!trace.entropy && state.bounded) return;
   for (int i = 0; i < rows; ++i) store(state.moment + i * kLanes, zero());
 }
@@ -161,7 +161,7 @@ inline void drop_weights(const Attention& a, const Sequence& s, int64_t head, in
 inline void drop_weights(const Attention& a, const Sequence& s, const RowTile& tile, KeyRange keys,
                          float* weights) {
   for (int i = 0; i < tile.count; ++i) {
-    const KeyRange seen = intersect(tile.row[i], keys);
+    const KeyRange seen = intersect(tile.row(i), keys);
     if (seen.begin == seen.end) continue;
     drop_weights(a, s, tile.head, tile.first + i, seen.begin,
                  weights + i * kPitch + seen.begin - panel_start(keys.begin),
@@ -174,7 +174,7 @@ inline void keep_top_keys(const RowTile& tile, int top_k, KeyRange keys, const f
                           SoftmaxState& state) {
   OfferedScores rows[kTileRows];
   for (int i = 0; i < tile.count; ++i) {
-    const KeyRange seen = intersect(tile.row[i], keys);
+    const KeyRange seen = intersect(tile.row(i), keys);
     const int64_t count = seen.end - seen.begin;
     const int64_t column = count > 0 ? seen.begin - panel_start(keys.begin) : 0;
     rows[i] = {state.top_list(i), scores + i * kPitch + column, count, seen.begin};
@@ -189,7 +189,7 @@ inline void soften(const Attention& a, const Sequence& s, const RowTile& tile, K
   const bool terms = has_score_terms(a);
   for (int i = 0; i < tile.count; ++i) {
     float* row = scores + i * kPitch;
-    const KeyRange seen = intersect(tile.row[i], keys);
+    const KeyRange seen = intersect(tile.row(i), keys);
     const int64_t count = seen.end - seen.begin;
     if (count > 0) {
       float* x = row + (seen.begin - base);

@@ -13,7 +13,7 @@ inline void recompute_weights(const Attention& a, const Sequence& s, const RowTi
   const bool terms = has_score_terms(a);
   for (int i = 0; i < tile.count; ++i) {
     float* row = scores + i * kPitch;
-    KeyRange seen = intersect(tile.row[i], keys);
+    KeyRange seen = intersect(tile.row(i), keys);
     if (lse[i] == -__builtin_inff()) seen = {};
     if (seen.begin == seen.end) seen = {keys.begin, keys.begin};
     float* x = row + (seen.begin - base);
