@@ -34,6 +34,7 @@ template <class Arithmetic, int kRows, int kVectors>
 ATTEND_INLINE void multiply_tile(const float* __restrict a, int64_t a_row, int64_t a_step,
                                  const float* __restrict b, int64_t b_step, int64_t steps,
                                  Vec (&c)[kRows][kVectors]) {
+#pragma GCC unroll 2
   for (int64_t k = 0; k < steps; ++k) {
     Vec panel[kVectors];
 #pragma GCC unroll 4
