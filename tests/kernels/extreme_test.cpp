@@ -220,6 +220,7 @@ void hide_key(Problem& p, int64_t b, int64_t key) {
 }
 
 void expect_all(const Problem& p, const std::string& name) {
+  expect_forward(p, name);
   expect_statistics(p, name);
   expect_backward(p, name);
 }
@@ -228,6 +229,7 @@ constexpr Shape kBatches[] = {
     {.batch = 2, .heads = 2, .kv_heads = 1, .queries = 40, .keys = 75, .dim = 16, .value_dim = 24},
     // Whole vectors of values, which are read where they lie.
     {.batch = 2, .heads = 2, .kv_heads = 1, .queries = 40, .keys = 75, .dim = 16, .value_dim = 32},
+    {.batch = 2, .heads = 2, .kv_heads = 1, .queries = 40, .keys = 61, .dim = 16, .value_dim = 32},
     {.batch = 2, .heads = 2, .kv_heads = 1, .queries = 3, .keys = 300, .dim = 20, .value_dim = 20},
     {.batch = 2, .heads = 2, .kv_heads = 2, .queries = 150, .keys = 150, .dim = 8, .value_dim = 8},
 };

@@ -45,6 +45,30 @@ TEST(Forward, EveryMultipleOfEightAndOddDims) {
   }
 }
 
+// Whole groups of rows and vectors of values, which have a pass of their own.
+TEST(Forward, ShortSequences) {
+  uint64_t seed = 300;
+  for (const int64_t queries : {4, 8, 12, 20, 32, 64, 68}) {
+    for (const int64_t keys : {1, 15, 16, 17, 32, 33, 48, 64}) {
+      for (const int offset : {-1, 0, 7}) {  // under a causal mask, unless it is negative
+        const Layout layout = kLayouts[seed % std::size(kLayouts)];
+        const Shape shape{.batch = 2,
+                          .heads = 4,
+                          .kv_heads = 2,
+                          .queries = queries,
+                          .keys = keys,
+                          .dim = seed % 2 == 0 ? 64 : 20,
+                          .value_dim = seed % 3 == 0 ? 64 : 16};
+        Problem p(shape, layout, ++seed);
+        p.settings.causal = offset >= 0;
+        p.settings.query_offset = std::max(0, offset);
+        if (seed % 5 == 0) p.key_lengths = {keys, keys / 2};
+        expect_forward(p, to_string(shape) + ", " + to_string(layout));
+      }
+    }
+  }
+}
+
 TEST(Forward, LongerRows) {
   for (const Shape& shape : {Shape{.queries = 513, .keys = 513, .dim = 64, .value_dim = 64},
                              Shape{.queries = 300, .keys = 1025, .dim = 64, .value_dim = 64},

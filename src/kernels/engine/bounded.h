@@ -5,14 +5,14 @@
 
 // Where the weights of a panel go, row by row.
 struct PanelWeights {
-  const RowTile* seen;  // what its rows see, or null when every row sees the whole panel
-  int first_row;        // in `seen`
-  float* sums;          // [rows][kLanes], added to
-  float* moments;       // the same for the entropy, or null
-  Vec* most;            // grows to the largest |score|, lane by lane; or null
-  float* scores;        // [rows][kPitch], or null
-  float* weights;       // [rows][kPitch]; with products of pairs it may be null
-  float* pairs;         // [rows][kPitch / 2]: the weights in bf16, for products of pairs; or null
+  const SeenKeys* seen;  // what its rows see, or null when every row sees the whole panel
+  int first_row;         // in `seen`
+  float* sums;           // [rows][kLanes], added to
+  float* moments;        // the same for the entropy, or null
+  Vec* most;             // grows to the largest |score|, lane by lane; or null
+  float* scores;         // [rows][kPitch], or null
+  float* weights;        // [rows][kPitch]; with products of pairs it may be null
+  float* pairs;          // [rows][kPitch / 2]: the weights in bf16, for products of pairs; or null
 
   PanelWeights from_row(int row) const {
     return {seen,

@@ -12,6 +12,7 @@
 #include "softmax.h"
 #include "bounded.h"
 #include "forward.h"
+#include "forward_brief.h"
 #include "weights.h"
 #include "decode_product.h"
 #include "decode.h"

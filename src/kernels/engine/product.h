@@ -81,16 +81,17 @@ ATTEND_INLINE void add_tile(const float* a, const float* b, int64_t b_step, int6
     steps = at_most(steps, Arithmetic::kPairs ? (seen + 1) / 2 : seen);
   }
   multiply_tile<Arithmetic, kRows, kVectors>(a, kARow, kAStep, b, b_step, steps, c);
-  const bool scaled = terms && terms->scale;
-  Ints largest = terms ? terms->largest : ints(0);  // in a register: `out` might be `terms`
+  // In registers: for all that the compiler knows, `out` might be `terms`.
+  const float* scale = terms && terms->scale ? terms->scale + first_row : nullptr;
+  Ints largest = terms ? terms->largest : ints(0);
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       float* target = out + i * out_pitch + v * kLanes;
       if (!first) c[i][v] = add(c[i][v], load(target));
-      if (scaled) {
-        c[i][v] = mul(c[i][v], broadcast(terms->scale[first_row + i]));
+      if (scale) {
+        c[i][v] = mul(c[i][v], broadcast(scale[i]));
         largest = max(bits_of(abs(c[i][v])), largest);
       }
       store(target, c[i][v]);

@@ -8,16 +8,8 @@ constexpr int64_t kChunk = 256;          // keys whose scores are held at a time
 constexpr int64_t kPitch = kChunk + 16;  // of a row of scores; not a power of two: no aliasing
 constexpr int64_t kScoreFloats = kTileRows * kPitch + 16;  // and a note per row behind them
 
-struct RowTile {
-  int64_t head = 0;
-  int64_t first = 0;  // query row of the sequence
-  int count = 0;      // rows in use, 1 to 12
-  int padded = 0;     // rows computed: 4, 8 or 12
-  const float* query = nullptr;
-  int64_t query_pitch = 0;
-  KeyRange any;  // keys that some row sees
-  KeyRange all;  // keys that every row sees; may be empty
-  // Keys [begin, end) of each of `padded` rows, begin <= end.
+// Keys [begin, end) that each row of a tile sees, begin <= end.
+struct SeenKeys {
   alignas(64) uint32_t begin[kWholeRows];
   alignas(64) uint32_t end[kWholeRows];
 
@@ -26,6 +18,17 @@ struct RowTile {
     begin[i] = uint32_t(keys.begin);
     end[i] = uint32_t(keys.end);
   }
+};
+
+struct RowTile : SeenKeys {  // of `padded` rows
+  int64_t head = 0;
+  int64_t first = 0;  // query row of the sequence
+  int count = 0;      // rows in use, 1 to 12
+  int padded = 0;     // rows computed: 4, 8 or 12
+  const float* query = nullptr;
+  int64_t query_pitch = 0;
+  KeyRange any;  // keys that some row sees
+  KeyRange all;  // keys that every row sees; may be empty
 };
 
 // Partial sums of the squares of a query row that load_queries() made ready.
@@ -97,6 +100,18 @@ inline float longest_row(const Attention& a, const RowTile* tiles, int count) {
   return __builtin_sqrtf(square);
 }
 
+// What rows [first, first + count) see where only a causal mask narrows it, if any, and none stands
+// before the first key.
+ATTEND_INLINE void set_plain_rows(const Attention& a, const Sequence& s, int64_t first, int count,
+                                  SeenKeys& seen) {
+  for (int i = 0; i < kWholeRows; i += kLanes) {
+    Ints end = ints(uint32_t(s.keys));
+    if (a.causal) end = min(add(count_up(), ints(uint32_t(s.offset + first + 1 + i))), end);
+    store(seen.begin + i, ints(0));
+    store(seen.end + i, bits_of(select(lanes_below(count - i), from_bits(end), zero())));
+  }
+}
+
 // Rows [first, first + count) of a head and what they see.
 inline void make_tile(const Attention& a, const Sequence& s, int64_t head, int64_t first, int count,
                       RowTile& tile) {
@@ -108,12 +123,7 @@ inline void make_tile(const Attention& a, const Sequence& s, int64_t head, int64
   const int64_t ends = s.offset + first + 1;  // under a causal mask those of row 0
   if (a.window_left < 0 && a.window_right < 0 && first + count <= s.queries &&
       (!a.causal || (ends >= 0 && ends < INT32_MAX - kTileRows))) {
-    for (int i = 0; i < kWholeRows; i += kLanes) {
-      Ints end = ints(uint32_t(s.keys));
-      if (a.causal) end = min(add(count_up(), ints(uint32_t(ends + i))), end);
-      store(tile.begin + i, ints(0));
-      store(tile.end + i, bits_of(select(lanes_below(count - i), from_bits(end), zero())));
-    }
+    set_plain_rows(a, s, first, count, tile);
     any = tile.row(count - 1);
     all = tile.row(0);
   } else {

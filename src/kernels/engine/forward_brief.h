@@ -1,0 +1,83 @@
+// Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
+//
+// forward_block() for short sequences of which nothing is asked but the output and the LSE. There
+// the products are so short that what surrounds them costs half as much: here a tile has no state,
+// and all its keys are seen at once. That scores and values are ordinary is taken for granted, as
+// SoftmaxState says, and looked at afterwards.
+
+constexpr int64_t kBriefKeys = 64;
+
+// Whether forward_brief() can do the heads of this sequence.
+inline bool is_brief(const ForwardCall& call, const Sequence& s, const PackedHead& packed) {
+  const Attention& a = call.attention;
+  const Trace& trace = call.trace;
+  const bool plain_rows = s.rows == s.queries && s.rows % 4 == 0 && a.query.strides.dim == 1 &&
+                          call.output.strides.dim == 1;
+  const bool all_see =
+      s.keys > 0 && a.window_left < 0 && a.window_right < 0 && (!a.causal || s.offset >= 0);
+  return packed.unmeasured && s.keys <= kBriefKeys && plain_rows && all_see && a.dropout == 0 &&
+         !a.sink && !has_score_terms(a) && !trace.entropy && trace.top_k == 0 &&
+         !call.keeps_weights && !trace.received && !trace.pooled;
+}
+
+// Rows [first, first + kRows). `most` and `largest` grow to the largest score and output.
+template <int kRows>
+inline void forward_brief(const ForwardCall& call, const Sequence& s, const PackedHead& packed,
+                          int64_t head, int64_t first, float* weights, Vec& most, Ints& largest) {
+  const Attention& a = call.attention;
+  const float* query = static_cast<const float*>(a.query.data) +
+                       query_row_offset(a, s, a.query.strides, head, first);
+  SeenKeys seen;
+  const int64_t all_end = a.causal ? at_most(s.keys, s.offset + first + 1) : s.keys;
+  const int64_t end = a.causal ? at_most(s.keys, s.offset + first + kRows) : s.keys;
+  set_plain_rows(a, s, first, kRows, seen);
+
+  alignas(64) float sums[kWholeRows * kLanes], scale[kWholeRows];
+#pragma GCC unroll 16
+  for (int i = 0; i < kWholeRows; ++i) store(sums + i * kLanes, zero());
+  for (int64_t key = 0; key < end; key += kPanel) {
+    const bool half = end - key <= kLanes;
+    const bool whole = key + (half ? kLanes : kPanel) <= all_end;
+    (half ? bounded_panels<Fp32, kRows, 1>
+          : bounded_panels<Fp32, kRows, 2>)(query, a.query.strides.row,
+                                            packed.key_panels + key * a.dim, a.dim, 1.0f,
+                                            kRoundToInteger, key,
+                                            {whole ? nullptr : &seen, 0, sums, nullptr, &most,
+                                             nullptr, weights + key, nullptr});
+  }
+  for (int row = 0; row < kRows; row += kLanes) {
+    Vec rows[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) rows[i] = load(sums + (row + i) * kLanes);
+    const Vec totals = sum_each(rows);
+    store(sums + row, totals);
+    store(scale + row, div(broadcast(1.0f), totals));
+  }
+  float* lse = call.trace.lse ? call.trace.lse + row_index(a, s, head, first) : nullptr;
+  for (int i = 0; lse && i < kRows; ++i) lse[i] = float(__builtin_log2f(sums[i]) * kLn2);
+
+  RowTerms terms;
+  terms.scale = scale;
+  terms.ends = all_end < end ? seen.end : nullptr;
+  terms.largest = largest;
+  add_rows<Fp32, kRows, kPitch, 1>(weights, packed.values, packed.value_pitch, end, true,
+                                   reinterpret_cast<float*>(output_row(call, s, head, first)),
+                                   call.output.strides.row, a.value_dim, &terms);
+  largest = terms.largest;
+}
+
+// All rows of a head; `weights`: [12][kPitch]. False when scores or values were not ordinary: then
+// the output is still to be made.
+inline bool forward_brief(const ForwardCall& call, const Sequence& s, const PackedHead& packed,
+                          int64_t head, float* weights) {
+  Vec most = zero();
+  Ints largest = ints(0);
+  const int64_t height = call.attention.causal ? kLowTileRows : kTileRows;
+  for (int64_t row = 0; row < s.rows; row += height) {
+    const int64_t rows = at_most(height, s.rows - row);
+    (rows == 12  ? forward_brief<12>
+     : rows == 8 ? forward_brief<8>
+                 : forward_brief<4>)(call, s, packed, head, row, weights, most, largest);
+  }
+  return !bits(greater(most, broadcast(largest_bound(call.trace)))) && is_ordinary(largest);
+}
