@@ -45,11 +45,11 @@ ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec ro
       if (kChecked) most = larger_magnitude(x, most);
       c[i][v] = exp2_bounded(x, rounding);
       if (to.seen) {
-        const uint32_t begin = to.seen->begin[to.first_row + i];
-        const uint32_t end = to.seen->end[to.first_row + i];
-        const Mask unseen = unsigned_at_least(add(keys[v], ints(0 - begin)), ints(end - begin));
-        c[i][v] = select(unseen, zero(), c[i][v]);
-        if (kTraced) x = select(unseen, zero(), x);  // it may be NaN
+        const int row = to.first_row + i;
+        const Mask seen = without(unsigned_at_least(keys[v], ints(to.seen->begin[row])),
+                                  unsigned_at_least(keys[v], ints(to.seen->end[row])));
+        c[i][v] = select(seen, c[i][v], zero());
+        if (kTraced) x = select(seen, x, zero());  // it may be NaN
       }
       sum = add(sum, c[i][v]);
       if (kTraced && to.moments) moment = fma(c[i][v], x, moment);
