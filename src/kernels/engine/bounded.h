@@ -1,7 +1,7 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
 // Scores to weights while they are still in registers: where the shift is known beforehand
-// (SoftmaxState::bounded), a score is not stored unless a trace wants to see it.
+// (SoftmaxState::bounded), a score is never stored.
 
 // Where the weights of a panel go, row by row.
 struct PanelWeights {
@@ -10,7 +10,6 @@ struct PanelWeights {
   float* sums;           // [rows][kLanes], added to
   float* moments;        // the same for the entropy, or null
   Vec* most;             // grows to the largest |score|, lane by lane; or null
-  float* scores;         // [rows][kPitch], or null
   float* weights;        // [rows][kPitch]; with products of pairs it may be null
   float* pairs;          // [rows][kPitch / 2]: the weights in bf16, for products of pairs; or null
 
@@ -20,7 +19,6 @@ struct PanelWeights {
             sums + row * kLanes,
             moments ? moments + row * kLanes : nullptr,
             most,
-            scores ? scores + row * kPitch : nullptr,
             weights ? weights + row * kPitch : nullptr,
             pairs ? pairs + row * kPitch / 2 : nullptr};
   }
@@ -37,11 +35,10 @@ ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec ro
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
     Vec sum = load(to.sums + i * kLanes), moment = zero();
-    if (kTraced && to.moments) moment = load(to.moments + i * kLanes);
+    if (kTraced) moment = load(to.moments + i * kLanes);
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       Vec x = Arithmetic::kPairs ? mul(c[i][v], broadcast(factor)) : c[i][v];
-      if (kTraced && to.scores) store(to.scores + i * kPitch + v * kLanes, x);
       if (kChecked) most = larger_magnitude(x, most);
       c[i][v] = exp2_bounded(x, rounding);
       if (to.seen) {
@@ -52,11 +49,11 @@ ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec ro
         if (kTraced) x = select(seen, x, zero());  // it may be NaN
       }
       sum = add(sum, c[i][v]);
-      if (kTraced && to.moments) moment = fma(c[i][v], x, moment);
+      if (kTraced) moment = fma(c[i][v], x, moment);
       if (!Arithmetic::kPairs || to.weights) store(to.weights + i * kPitch + v * kLanes, c[i][v]);
     }
     store(to.sums + i * kLanes, sum);
-    if (kTraced && to.moments) store(to.moments + i * kLanes, moment);
+    if (kTraced) store(to.moments + i * kLanes, moment);
     if (Arithmetic::kPairs && to.pairs) {
       store(to.pairs + i * kPitch / 2, narrow_to_pairs(c[i][0], kVectors == 2 ? c[i][1] : zero()));
     }
@@ -76,10 +73,9 @@ ATTEND_INLINE void bounded_panel(const float* rows, int64_t pitch, const float* 
   }
   multiply_tile<Arithmetic, kRows, kVectors>(rows, pitch, 1, panel, kPanel, depth, c);
   // Inlined, so that the scores stay in registers.
-  const bool traced = to.moments || to.scores;
-  if (traced && to.most) {
+  if (to.moments && to.most) {
     store_weights<Arithmetic, true, true>(c, factor, rounding, key, to);
-  } else if (traced) {
+  } else if (to.moments) {
     store_weights<Arithmetic, true, false>(c, factor, rounding, key, to);
   } else if (to.most) {
     store_weights<Arithmetic, false, true>(c, factor, rounding, key, to);
@@ -99,19 +95,12 @@ inline void bounded_panels(const float* rows, int64_t pitch, const float* panel,
   }
 }
 
-// Where the scores and weights of a stretch of keys go.
-struct ChunkMemory {
-  float* scores;   // [12][kPitch], or null
-  float* weights;  // [12][kPitch]; for products of pairs it may be null
-  float* pairs;    // [12][kPitch / 2], or null
-};
-
 // Weights times 2^-shift of `keys` (keys.end - panel_start(keys.begin) <= kChunk) for every row, 0
 // where a row sees nothing; adds to the rows' sums and moments. As soften(raw_scores()) does, and
 // for bf16 products narrow_rows().
 template <class Arithmetic, int kRows>
 inline void bounded_weights(const Attention& a, const RowTile& tile, const PackedHead& head,
-                            KeyRange keys, SoftmaxState& state, const ChunkMemory& to) {
+                            KeyRange keys, SoftmaxState& state, float* weights, float* pairs) {
   const int64_t first = panel_start(keys.begin), depth = depth_of(a, a.dim);
   const float* panels = head.key_panels + (first - head.first_key) * depth;
   const float factor = Arithmetic::kPairs ? key_factor(a) : 1,
@@ -125,21 +114,22 @@ inline void bounded_weights(const Attention& a, const RowTile& tile, const Packe
         half ? bounded_panels<Arithmetic, kRows, 1> : bounded_panels<Arithmetic, kRows, 2>;
     panel(tile.query, tile.query_pitch, panels + j * depth, depth, factor, rounding, key,
           {whole ? nullptr : &tile, 0, state.sum, state.entropy ? state.moment : nullptr,
-           state.checked ? &state.most : nullptr, to.scores ? to.scores + j : nullptr,
-           to.weights ? to.weights + j : nullptr, to.pairs ? to.pairs + j / 2 : nullptr});
+           state.checked ? &state.most : nullptr, weights ? weights + j : nullptr,
+           pairs ? pairs + j / 2 : nullptr});
   }
 }
 
 inline void bounded_weights(const Attention& a, const RowTile& tile, const PackedHead& head,
-                            KeyRange keys, SoftmaxState& state, const ChunkMemory& to) {
-  const auto weights = [&]<class Arithmetic>(Arithmetic) {
-    (tile.padded == 12  ? bounded_weights<Arithmetic, 12>
-     : tile.padded == 8 ? bounded_weights<Arithmetic, 8>
-                        : bounded_weights<Arithmetic, 4>)(a, tile, head, keys, state, to);
+                            KeyRange keys, SoftmaxState& state, float* weights, float* pairs) {
+  const auto of = [&]<class Arithmetic>(Arithmetic) {
+    (tile.padded == 12 ? bounded_weights<Arithmetic, 12>
+     : tile.padded == 8
+         ? bounded_weights<Arithmetic, 8>
+         : bounded_weights<Arithmetic, 4>)(a, tile, head, keys, state, weights, pairs);
   };
   if (uses_pairs(a)) {
-    weights(Bf16{});
+    of(Bf16{});
   } else {
-    weights(Fp32{});
+    of(Fp32{});
   }
 }

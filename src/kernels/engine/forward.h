@@ -70,8 +70,10 @@ inline void trace_row(const ForwardCall& call, const Sequence& s, const RowTile&
   }
   for (int k = 0; k < trace.top_k; k += kLanes) {
     const Vec scores = load(state.top_scores + i * kTopPitch + k);
-    const Vec weights = mul(exp2_shifted(max(broadcast(shift - 200.0f), scores), broadcast(shift)),
-                            broadcast(state.scale[i]));
+    const Vec terms = state.bounded
+                          ? scores
+                          : exp2_shifted(max(broadcast(shift - 200.0f), scores), broadcast(shift));
+    const Vec weights = mul(terms, broadcast(state.scale[i]));
     Mask found = greater(scores, broadcast(-__builtin_inff()));
     if (dead) found = lanes_below(0);
     const Vec keys =
@@ -159,7 +161,6 @@ struct BlockMemory {
   RowTile* tiles;
   SoftmaxState* states;
   float* scores;        // [12][kPitch]; for weights that are kept one of them per tile and chunk
-  float* raw_scores;    // [12][kPitch]: what `top_keys` is chosen by, where `scores` never holds it
   float* weight_pairs;  // [12][kPitch / 2]: the weights of a chunk in bf16
   float* queries;       // [rows][dim rounded up]
   float* output;        // [rows][value_dim rounded up]
@@ -186,7 +187,6 @@ inline int64_t layout(const ForwardCall& call, float* memory, BlockMemory* parts
   own.tiles = reinterpret_cast<RowTile*>(take(floats_of<RowTile>(call.block_tiles)));
   own.states = reinterpret_cast<SoftmaxState*>(take(floats_of<SoftmaxState>(call.block_tiles)));
   own.scores = take(kScoreFloats * (call.keeps_weights ? call.block_tiles * chunks_of(a.keys) : 1));
-  own.raw_scores = take(call.trace.top_k > 0 ? kScoreFloats : 0);
   own.weight_pairs = take(uses_pairs(a) ? kTileRows * kPitch / 2 : 0);
   own.queries = take(rows * rounded_up(a.dim, kLanes));
   own.output = take(rows * rounded_up(a.value_dim, kLanes));
@@ -312,11 +312,10 @@ inline void advance_tile(const ForwardCall& call, const Sequence& s, const Packe
     if (keys.begin >= keys.end) return;
     state.narrowed = uses_pairs(a) && state.bounded && a.dropout == 0;
     const int top_k = call.trace.top_k;
-    float* raw = top_k > 0 ? memory.raw_scores : nullptr;
     if (state.bounded) {
       bounded_weights(a, tile, packed, keys, state,
-                      {raw, !state.narrowed || call.keeps_weights ? scores : nullptr,
-                       state.narrowed ? memory.weight_pairs : nullptr});
+                      !state.narrowed || call.keeps_weights || top_k > 0 ? scores : nullptr,
+                      state.narrowed ? memory.weight_pairs : nullptr);
       if (state.checked && bits(greater(state.most, broadcast(largest_bound(call.trace))))) {
         // The running maximum instead. So short a sequence has no other stretch of keys.
         static_assert(kLongestInPlace <= kChunk);
@@ -324,7 +323,7 @@ inline void advance_tile(const ForwardCall& call, const Sequence& s, const Packe
       }
     }
     if (state.bounded) {
-      if (top_k > 0) keep_top_keys(tile, top_k, keys, raw, state);
+      if (top_k > 0) keep_top_keys(tile, top_k, keys, scores, state);
       if (a.dropout > 0) drop_weights(a, s, tile, keys, scores);
     } else {
       raw_scores(a, tile, packed, keys, scores);

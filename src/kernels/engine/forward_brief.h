@@ -43,7 +43,7 @@ inline void forward_brief(const ForwardCall& call, const Sequence& s, const Pack
                                             packed.key_panels + key * a.dim, a.dim, 1.0f,
                                             kRoundToInteger, key,
                                             {whole ? nullptr : &seen, 0, sums, nullptr, &most,
-                                             nullptr, weights + key, nullptr});
+                                             weights + key, nullptr});
   }
   for (int row = 0; row < kRows; row += kLanes) {
     Vec rows[kLanes];

@@ -28,7 +28,7 @@ struct SoftmaxState {
   bool in_place = false;
   bool checked = false;         // `most` is wanted
   Vec most;                     // the largest |x| so far, lane by lane; NaN is passed over
-  float* top_scores = nullptr;  // [12][kTopPitch]
+  float* top_scores = nullptr;  // [12][kTopPitch]; if bounded they are 2^(x - shift)
   int32_t* top_keys = nullptr;
   TopKeys top_list(int row) const {
     return {top_scores + row * kTopPitch, top_keys + row * kTopPitch};
@@ -169,15 +169,15 @@ inline void drop_weights(const Attention& a, const Sequence& s, const RowTile& t
   }
 }
 
-// Offers the scores of `keys`, from panel_start(keys.begin) on, to the rows' lists.
-inline void keep_top_keys(const RowTile& tile, int top_k, KeyRange keys, const float* scores,
+// Offers the weights of `keys`, from panel_start(keys.begin) on, to the rows' lists.
+inline void keep_top_keys(const RowTile& tile, int top_k, KeyRange keys, const float* weights,
                           SoftmaxState& state) {
   OfferedScores rows[kTileRows];
   for (int i = 0; i < tile.count; ++i) {
     const KeyRange seen = intersect(tile.row(i), keys);
     const int64_t count = seen.end - seen.begin;
     const int64_t column = count > 0 ? seen.begin - panel_start(keys.begin) : 0;
-    rows[i] = {state.top_list(i), scores + i * kPitch + column, count, seen.begin};
+    rows[i] = {state.top_list(i), weights + i * kPitch + column, count, seen.begin};
   }
   keep_top_keys(rows, tile.count, top_k);
 }
