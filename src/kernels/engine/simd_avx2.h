@@ -55,6 +55,10 @@ ATTEND_INLINE Mask lanes_below(int64_t count) {
 ATTEND_INLINE Mask both(Mask a, Mask b) { return {_mm256_and_ps(a.lanes, b.lanes)}; }
 ATTEND_INLINE Mask without(Mask a, Mask b) { return {_mm256_andnot_ps(b.lanes, a.lanes)}; }
 ATTEND_INLINE unsigned bits(Mask m) { return unsigned(_mm256_movemask_ps(m.lanes)); }
+// Those of four masks, one after the other.
+ATTEND_INLINE uint64_t bits(Mask a, Mask b, Mask c, Mask d) {
+  return bits(a) | bits(b) << kLanes | bits(c) << 2 * kLanes | bits(d) << 3 * kLanes;
+}
 ATTEND_INLINE Mask greater(Vec a, Vec b) { return {_mm256_cmp_ps(a, b, _CMP_GT_OQ)}; }
 ATTEND_INLINE Vec select(Mask m, Vec yes, Vec no) { return _mm256_blendv_ps(no, yes, m.lanes); }
 ATTEND_INLINE Vec load_lanes(const float* p, Mask m) {

@@ -40,6 +40,10 @@ ATTEND_INLINE Mask lanes_below(int64_t count) {
 ATTEND_INLINE Mask both(Mask a, Mask b) { return a & b; }
 ATTEND_INLINE Mask without(Mask a, Mask b) { return Mask(a & ~b); }
 ATTEND_INLINE unsigned bits(Mask m) { return m; }
+// Those of four masks, one after the other.
+ATTEND_INLINE uint64_t bits(Mask a, Mask b, Mask c, Mask d) {
+  return _mm512_kunpackd(_mm512_kunpackw(d, c), _mm512_kunpackw(b, a));
+}
 ATTEND_INLINE Mask greater(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 ATTEND_INLINE Vec select(Mask m, Vec yes, Vec no) { return _mm512_mask_blend_ps(m, no, yes); }
 ATTEND_INLINE Vec load_lanes(const float* p, Mask m) { return _mm512_maskz_loadu_ps(m, p); }

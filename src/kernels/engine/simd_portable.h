@@ -60,6 +60,10 @@ ATTEND_INLINE Mask without(Mask a, Mask b) { return {a.lanes & ~b.lanes}; }
 ATTEND_INLINE unsigned bits(Mask m) {
   return (m.lanes[0] & 1) | (m.lanes[1] & 2) | (m.lanes[2] & 4) | (m.lanes[3] & 8);
 }
+// Those of four masks, one after the other.
+ATTEND_INLINE uint64_t bits(Mask a, Mask b, Mask c, Mask d) {
+  return bits(a) | bits(b) << kLanes | bits(c) << 2 * kLanes | bits(d) << 3 * kLanes;
+}
 ATTEND_INLINE Mask greater(Vec a, Vec b) { return {(Ints)(a > b)}; }
 ATTEND_INLINE Vec select(Mask m, Vec yes, Vec no) { return pick(m.lanes, yes, no); }
 ATTEND_INLINE Vec load_lanes(const float* p, Mask m) {

@@ -61,6 +61,7 @@ struct SortedKeys {
 inline float floor_of_top_keys(int top_k, const float* x, int64_t count) {
   if (top_k > kLanes || count < 2 * kLanes) return -__builtin_inff();
   Vec largest = load(x);
+#pragma GCC unroll 4
   for (int64_t j = kLanes; j + kLanes <= count; j += kLanes) largest = max(load(x + j), largest);
   alignas(64) float lanes[kLanes];
   store(lanes, largest);
@@ -107,67 +108,87 @@ constexpr int64_t kWord = 64;
 
 // Which of the first kWord scores are above the bar, as bits.
 ATTEND_INLINE uint64_t scores_above(const float* x, int64_t count, Vec bar) {
+  const auto above = [&](int64_t j) ATTEND_INLINE_LAMBDA { return greater(load(x + j), bar); };
   uint64_t found = 0;
-  const auto add_vector = [&](int64_t j) ATTEND_INLINE_LAMBDA {
-    found |= uint64_t(bits(greater(load(x + j), bar))) << j;
-  };
   if (count >= kWord) {
-#pragma GCC unroll 16
-    for (int64_t j = 0; j < kWord; j += kLanes) add_vector(j);
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < kWord; j += 4 * kLanes) {
+      found |= bits(above(j), above(j + kLanes), above(j + 2 * kLanes), above(j + 3 * kLanes)) << j;
+    }
     return found;
   }
-  for (int64_t j = 0; j < count; j += kLanes) add_vector(j);
+  for (int64_t j = 0; j < count; j += kLanes) found |= uint64_t(bits(above(j))) << j;
   return found & ((uint64_t{1} << count) - 1);
 }
 
+// What a row offers once its scores are through: NaN changes no list.
+struct Nothing {
+  float scores[kWord];
+};
+constexpr Nothing kNothing = [] {
+  Nothing nothing{};
+  for (float& score : nothing.scores) score = __builtin_nanf("");
+  return nothing;
+}();
+
+// The scores of a row above the bar as bits of words, none of them 0, and behind these nothing.
+struct ChosenScores {
+  static constexpr int64_t kWords = kChunk / kWord;
+  uint64_t words[2 * kWords];
+  const float* scores[2 * kWords];  // of the words' first bits, and their keys
+  int32_t keys[2 * kWords];
+  int64_t at = 0;  // the word that is being read
+
+  // Returns how many there are.
+  ATTEND_INLINE int64_t choose(const OfferedScores& row, Vec bar) {
+    int64_t count = 0, used = 0;
+    for (int64_t first = 0; first < row.count; first += kWord) {
+      words[used] = scores_above(row.scores + first, row.count - first, bar);
+      scores[used] = row.scores + first;
+      keys[used] = int32_t(row.first_key + first);
+      count += __builtin_popcountll(words[used]);
+      used += words[used] != 0;
+    }
+    for (int64_t i = used; i < used + kWords; ++i) {
+      words[i] = ~uint64_t{0};
+      scores[i] = kNothing.scores;
+    }
+    return count;
+  }
+};
+
 // Offers scores to kLists lists at the same time: an insertion waits for the one before it in its
-// own list only.
+// own list only. Without a branch, as nothing foretells which list is the longest.
 template <int kVectors, int kLists>
 inline void keep_top_keys(const OfferedScores* offered, int top_k) {
-  constexpr uint32_t kNothing = 0xff800000u;  // -inf, which changes no list
-  constexpr uint64_t kLastBit = uint64_t{1} << (kWord - 1);
   SortedKeys<kVectors> sorted[kLists];
-  Vec bars[kLists];
+  ChosenScores chosen[kLists];
   int64_t most = 0;
   for (int list = 0; list < kLists; ++list) {
     const OfferedScores& row = offered[list];
     sorted[list].load_from(row.top);
     const float weakest = row.top.scores[top_k - 1];
     // Where the list is not full, what equals the floor must come in; later a tie comes too late.
-    bars[list] = broadcast(weakest == -__builtin_inff()
-                               ? just_below(floor_of_top_keys(top_k, row.scores, row.count))
-                               : weakest);
-    most = at_least(most, row.count);
+    const float bar = weakest == -__builtin_inff()
+                          ? just_below(floor_of_top_keys(top_k, row.scores, row.count))
+                          : weakest;
+    most = at_least(most, chosen[list].choose(row, broadcast(bar)));
   }
-  for (int64_t first = 0; first < most; first += kWord) {
-    uint64_t wanted[kLists], left = 0;
-    for (int list = 0; list < kLists; ++list) {
-      const OfferedScores& row = offered[list];
-      const int64_t count = row.count - first;
-      wanted[list] = count > 0 ? scores_above(row.scores + first, count, bars[list]) : 0;
-      left |= wanted[list];
-    }
-    while (left) {
-      left = 0;
+  for (int64_t i = 0; i < most; ++i) {
 #pragma GCC unroll 6
-      for (int list = 0; list < kLists; ++list) {
-        const OfferedScores& row = offered[list];
-        uint64_t& word = wanted[list];
-        // Without a branch: nothing foretells which of the lists is the longest.
-        const int64_t is_one = -int64_t(word != 0);
-        const int64_t place = (first + __builtin_ctzll(word | kLastBit)) & is_one;
-        uint32_t score;
-        __builtin_memcpy(&score, row.scores + place, sizeof score);
-        score = (score & uint32_t(is_one)) | (kNothing & ~uint32_t(is_one));
-        sorted[list].insert(broadcast_bits(int32_t(score)), int32_t(row.first_key + place));
-        left |= word &= word - 1;
-      }
+    for (int list = 0; list < kLists; ++list) {
+      ChosenScores& mine = chosen[list];
+      const uint64_t word = mine.words[mine.at], rest = word & (word - 1);
+      const int bit = __builtin_ctzll(word);
+      sorted[list].insert(broadcast(mine.scores[mine.at][bit]), mine.keys[mine.at] + bit);
+      mine.words[mine.at] = rest;
+      mine.at += rest == 0;
     }
   }
   for (int list = 0; list < kLists; ++list) sorted[list].store_to(offered[list].top);
 }
 
-constexpr int kListsAtOnce = 6;
+constexpr int kListsAtOnce = 4;
 
 // The same for `count` lists.
 inline void keep_top_keys(const OfferedScores* offered, int count, int top_k) {
