@@ -74,7 +74,7 @@ struct Attention {
   double soft_cap = 0;  ///< c > 0: score = c * tanh(scale * q.k / c), before biases (Gemma 2)
 
   bool causal = false;       ///< a query sees no key after its own position
-  int64_t query_offset = 0;  ///< position of row 0 among the keys, >= 0: cached keys when decoding
+  int64_t query_offset = 0;  ///< position of row 0 among the keys, of either sign: cached keys
   const int64_t* query_offsets = nullptr;  ///< [batch]: instead of query_offset, one per element
   int64_t window_left = -1;   ///< a query at p sees keys [p - left, p + right]; -1 = unlimited
   int64_t window_right = -1;  ///< (Beltagy et al. 2020)
@@ -122,7 +122,7 @@ struct Trace {
   float* lse = nullptr;
   /// [batch, heads, queries], nats: -sum of w ln w over the keys (the sink's share is left out).
   float* entropy = nullptr;
-  /// [batch, heads, queries, top_k], by falling score, ties to the lowest key; key -1 and weight 0
+  /// [batch, heads, queries, top_k], by falling weight, ties to the lowest key; key -1 and weight 0
   /// where a row has fewer keys. Weights may be asked for only together with keys. top_k <= 32.
   int32_t top_k = 0;
   int32_t* top_keys = nullptr;

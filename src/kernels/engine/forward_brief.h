@@ -13,11 +13,11 @@ inline bool is_brief(const ForwardCall& call, const Sequence& s, const PackedHea
   const Trace& trace = call.trace;
   const bool plain_rows = s.rows == s.queries && s.rows % 4 == 0 && a.query.strides.dim == 1 &&
                           call.output.strides.dim == 1;
-  const bool all_see =
-      s.keys > 0 && a.window_left < 0 && a.window_right < 0 && (!a.causal || s.offset >= 0);
+  const bool all_see = s.keys > 0 && a.window_left < 0 && a.window_right < 0 &&
+                       (!a.causal || (s.offset >= 0 && s.offset <= INT32_MAX));
   return packed.unmeasured && s.keys <= kBriefKeys && plain_rows && all_see && a.dropout == 0 &&
-         !a.sink && !has_score_terms(a) && !trace.entropy && trace.top_k == 0 &&
-         !call.keeps_weights && !trace.received && !trace.pooled;
+         !a.sink && !has_score_terms(a) && !trace.entropy && trace.top_k == 0 && !trace.received &&
+         !trace.pooled;
 }
 
 // Rows [first, first + kRows). `most` and `largest` grow to the largest score and output.

@@ -1,9 +1,9 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 //
-// The heaviest keys of a row, kept while its scores pass by. Scores that can still enter are picked
-// out first and then inserted without a branch that depends on them. The first
-// stretch of keys would let everything in; there the largest score of every lane is taken first:
-// the top_k-th of those is a floor for what is wanted.
+// The heaviest keys of a row, kept while its scores pass by, or its weights, which order them
+// alike. Scores that can still enter are picked out first and then inserted without a branch that
+// depends on them. The first stretch of keys would let everything in; there the largest score of
+// every lane is taken first: the top_k-th of those is a floor for what is wanted.
 
 constexpr int kMostTopKeys = 32;
 
