@@ -94,11 +94,8 @@ inline void close_tile(const ForwardCall& call, const Sequence& s, const RowTile
   const Attention& a = call.attention;
   const Trace& trace = call.trace;
   alignas(64) float sums[kWholeRows], totals[kWholeRows];
+  sum_rows(state.sum, tile.count, sums);
   for (int first = 0; first < tile.count; first += kLanes) {
-    Vec rows[kLanes];
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) rows[i] = load(state.sum + (first + i) * kLanes);
-    store(sums + first, sum_each(rows));
     store(totals + first, load(sums + first));
   }
   const auto is_dead = [&](int i) {

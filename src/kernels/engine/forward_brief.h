@@ -32,9 +32,9 @@ inline void forward_brief(const ForwardCall& call, const Sequence& s, const Pack
   const int64_t end = a.causal ? at_most(s.keys, s.offset + first + kRows) : s.keys;
   set_plain_rows(a, s, first, kRows, seen);
 
-  alignas(64) float sums[kWholeRows * kLanes], scale[kWholeRows];
+  alignas(64) float partial[kWholeRows * kLanes], sums[kWholeRows], scale[kWholeRows];
 #pragma GCC unroll 16
-  for (int i = 0; i < kWholeRows; ++i) store(sums + i * kLanes, zero());
+  for (int i = 0; i < kWholeRows; ++i) store(partial + i * kLanes, zero());
   for (int64_t key = 0; key < end; key += kPanel) {
     const bool half = end - key <= kLanes;
     const bool whole = key + (half ? kLanes : kPanel) <= all_end;
@@ -42,16 +42,12 @@ inline void forward_brief(const ForwardCall& call, const Sequence& s, const Pack
           : bounded_panels<Fp32, kRows, 2>)(query, a.query.strides.row,
                                             packed.key_panels + key * a.dim, a.dim, 1.0f,
                                             kRoundToInteger, key,
-                                            {whole ? nullptr : &seen, 0, sums, nullptr, &most,
+                                            {whole ? nullptr : &seen, 0, partial, nullptr, &most,
                                              weights + key, nullptr});
   }
+  sum_rows(partial, kRows, sums);
   for (int row = 0; row < kRows; row += kLanes) {
-    Vec rows[kLanes];
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) rows[i] = load(sums + (row + i) * kLanes);
-    const Vec totals = sum_each(rows);
-    store(sums + row, totals);
-    store(scale + row, div(broadcast(1.0f), totals));
+    store(scale + row, div(broadcast(1.0f), load(sums + row)));
   }
   float* lse = call.trace.lse ? call.trace.lse + row_index(a, s, head, first) : nullptr;
   for (int i = 0; lse && i < kRows; ++i) lse[i] = float(__builtin_log2f(sums[i]) * kLn2);

@@ -70,6 +70,16 @@ inline void start_softmax(const Attention& a, const Trace& trace, int64_t query_
   for (int i = 0; i < rows; ++i) store(state.moment + i * kLanes, zero());
 }
 
+// The rows' sums of their partial sums [kWholeRows][kLanes], a vector of rows at a time.
+ATTEND_INLINE void sum_rows(const float* partial, int rows, float* sums) {
+  for (int first = 0; first < rows; first += kLanes) {
+    Vec each[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) each[i] = load(partial + (first + i) * kLanes);
+    store(sums + first, sum_each(each));
+  }
+}
+
 inline float largest_of(const float* x, int64_t count) {
   Vec largest = broadcast(-__builtin_inff());
   int64_t j = 0;

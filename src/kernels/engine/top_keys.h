@@ -175,7 +175,7 @@ inline void keep_top_keys(const OfferedScores* offered, int top_k) {
     most = at_least(most, chosen[list].choose(row, broadcast(bar)));
   }
   for (int64_t i = 0; i < most; ++i) {
-#pragma GCC unroll 6
+#pragma GCC unroll 4
     for (int list = 0; list < kLists; ++list) {
       ChosenScores& mine = chosen[list];
       const uint64_t word = mine.words[mine.at], rest = word & (word - 1);
