@@ -27,14 +27,15 @@ std::string metrics_text(const std::map<std::string, double>& metrics) {
   return text;
 }
 
-ProgressPrinter::ProgressPrinter(std::string primary_metric)
+ProgressPrinter::ProgressPrinter(std::string primary_metric, std::string prefix)
     : primary_metric_(std::move(primary_metric)),
+      prefix_(std::move(prefix)),
       terminal_(isatty(STDOUT_FILENO) != 0),
       last_(std::chrono::steady_clock::now()) {}
 
 std::string ProgressPrinter::line(const TrainProgress& progress) const {
   std::string text =
-      fmt::format("step {}/{}  epoch {:.1f}/{}  loss {:.4f}  {:.0f} examples/s  {} left",
+      fmt::format("{}step {}/{}  epoch {:.1f}/{}  loss {:.4f}  {:.0f} examples/s  {} left", prefix_,
                   progress.step, progress.total_steps, progress.epoch, progress.epochs,
                   progress.loss, progress.examples_per_second, duration(progress.seconds_left));
   if (looked_) text += fmt::format("  best dev {} {:.4f}", primary_metric_, progress.best);

@@ -16,7 +16,7 @@ std::string metrics_text(const std::map<std::string, double>& metrics);
 /// ten seconds and after every look at the dev set elsewhere.
 class ProgressPrinter {
  public:
-  explicit ProgressPrinter(std::string primary_metric);
+  explicit ProgressPrinter(std::string primary_metric, std::string prefix = "");
 
   void show(const TrainProgress& progress);
 
@@ -27,6 +27,7 @@ class ProgressPrinter {
   std::string line(const TrainProgress& progress) const;
 
   std::string primary_metric_;
+  std::string prefix_;
   bool terminal_;
   bool line_open_ = false;
   bool looked_ = false;

@@ -16,6 +16,7 @@
 #include "attend/nn/weights.h"
 #include "attend/tasks/config.h"
 #include "attend/train/evaluate.h"
+#include "attend/train/pretrain.h"
 #include "common.h"
 #include "progress.h"
 #include "verbs.h"
@@ -172,6 +173,18 @@ void stop_if_interrupted() {
               "command again");
 }
 
+// Not when a run is resumed: its checkpoint holds what came of it.
+void pretrain_model(Task& task, const Dataset& data, const TrainOptions& options, bool quiet) {
+  const std::unique_ptr<Pretraining> work = task.pretraining(data);
+  if (!work) return;
+  ProgressPrinter printer("", "pre-training  ");
+  pretrain(
+      *work, options,
+      quiet ? std::function<void(const TrainProgress&)>()
+            : [&](const TrainProgress& progress) { printer.show(progress); });
+  printer.finish();
+}
+
 void train_verb(const TrainFlags& flags) {
   const std::filesystem::path folder = flags.run;
   const bool exists = is_run_folder(folder);
@@ -222,6 +235,7 @@ void train_verb(const TrainFlags& flags) {
   task->before_training(*examples.train, *examples.dev);
   stop_if_interrupted();
   if (!flags.resume) {
+    pretrain_model(*task, *examples.train, options, flags.quiet);
     // A forced run replaces the old one as soon as the new one is known to be able to start.
     if (flags.force) std::filesystem::remove_all(folder);
     info = {{"command", command_line()},

@@ -46,6 +46,7 @@ void check_options(const TextClassifierOptions& options) {
   detail::require_at_least("output_size", options.output_size, 1);
   detail::require_at_least("padding_index", options.padding_index, -1);
   detail::require_at_least("ngram_features", options.ngram_features, 0);
+  detail::require_at_least("ngram_deep_rows", options.ngram_deep_rows, 0);
   if (options.padding_index >= options.vocab_size) {
     throw usage_error("padding_index " + std::to_string(options.padding_index) +
                       " is outside the vocabulary of " + std::to_string(options.vocab_size) +
@@ -97,6 +98,7 @@ TextClassifierWithAttentionImpl::TextClassifierWithAttentionImpl(
   }
   if (options_.ngram_deep) {
     table.size = options_.embedding_dim;
+    if (options_.ngram_deep_rows > 0) table.features = options_.ngram_deep_rows;
     ngram_deep_ = register_module("ngram_deep", NgramTable(table));
   }
 }
@@ -114,11 +116,16 @@ torch::Tensor TextClassifierWithAttentionImpl::embed(const TextInput& input) {
   torch::Tensor embeddings = embedding_->forward(input.tokens);
   if (ngram_deep_.is_empty() || input.ngrams().empty()) return embeddings;
   const int64_t positions = input.tokens.numel();
-  return embeddings + ngram_deep_->forward(input.ngrams(), positions, 1).view_as(embeddings);
+  const NgramBatch rows{input.ngram_ids.remainder(ngram_deep_->weight().size(0)),
+                        input.ngram_positions, torch::Tensor()};
+  return embeddings + ngram_deep_->forward(rows, positions, 1).view_as(embeddings);
 }
 
-torch::Tensor TextClassifierWithAttentionImpl::drop(const torch::Tensor& embeddings) {
-  if (!is_training() || options_.word_dropout <= 0) return embedding_dropout_->forward(embeddings);
+torch::Tensor TextClassifierWithAttentionImpl::drop(const torch::Tensor& embeddings,
+                                                    bool keep_words) {
+  if (!is_training() || keep_words || options_.word_dropout <= 0) {
+    return embedding_dropout_->forward(embeddings);
+  }
   const torch::Tensor kept =
       torch::empty({embeddings.size(0), embeddings.size(1), 1}, embeddings.options())
           .bernoulli_(1 - options_.word_dropout);
@@ -150,7 +157,7 @@ void TextClassifierWithAttentionImpl::add_wide(const TextInput& input, int64_t l
 TextClassifierOutput TextClassifierWithAttentionImpl::forward_from_embeddings(
     const torch::Tensor& embeddings, const TextInput& input, const TextClassifierRequest& request) {
   const int64_t batch = embeddings.size(0), length = embeddings.size(1);
-  torch::Tensor hidden = drop(embeddings);
+  torch::Tensor hidden = drop(embeddings, request.keep_words);
   if (!projection_.is_empty()) hidden = projection_->forward(hidden);
   torch::Tensor lengths = input.lengths;
   TextClassifierOutput output;

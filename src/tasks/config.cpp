@@ -61,6 +61,8 @@ void merge_into(json& target, const json& overrides, const std::string& path,
                         " such as " + slot.dump() + ", not " + value.dump());
     } else if (slot.is_number_integer() && value.is_number_float()) {
       slot = value.get<int64_t>();
+    } else if (slot.is_number_float() && value.is_number()) {
+      slot = value.get<double>();  // a later 0.5 must not find that an earlier 1 was whole
     } else {
       slot = value;
     }

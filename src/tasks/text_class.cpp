@@ -11,6 +11,7 @@
 #include "attend/data/unicode.h"
 #include "attend/nn/weights.h"
 #include "factored_linear.h"
+#include "masked_units.h"
 #include "naive_bayes_svm.h"
 #include "skip_gram.h"
 #include "text_class_config.h"
@@ -25,20 +26,6 @@ constexpr const char* kNgramFile = "ngrams.safetensors";
 constexpr const char* kLabelFile = "labels.txt";
 
 const TextDataset& texts(const Dataset& data) { return dynamic_cast<const TextDataset&>(data); }
-
-TextInput text_input(const Batch& batch) {
-  const auto optional = [&](const char* name) {
-    const auto found = batch.inputs.find(name);
-    return found == batch.inputs.end() ? torch::Tensor() : found->second;
-  };
-  TextInput input;
-  input.tokens = batch.inputs.at("tokens");
-  input.lengths = batch.inputs.at("lengths");
-  input.ngram_ids = optional("ngram_ids");
-  input.ngram_positions = optional("ngram_positions");
-  input.ngram_values = optional("ngram_values");
-  return input;
-}
 
 TaskOutput task_output(TextClassifierOutput output) {
   return {std::move(output.logits), std::move(output.readout), std::move(output.trace),
@@ -122,7 +109,7 @@ std::shared_ptr<Dataset> TextClassTask::prepare(const json& config,
   std::vector<RowSource> plain =
       row_sources(setting<json>(config_, "train", "pretrain").at("texts"), "train.pretrain.texts",
                   /*labelled=*/false);
-  if (pretrain_options(config_).epochs == 0) plain.clear();
+  if (pretrain_options(config_).epochs == 0 && masked_options(config_).epochs == 0) plain.clear();
   const std::vector<Row> rows = read_training_rows(paths);
   std::vector<Row> dev_rows;
   if (!extra.empty() || !plain.empty()) {
@@ -154,9 +141,7 @@ std::shared_ptr<Dataset> TextClassTask::prepare(const json& config,
   encoder_.tokenizer = train_tokenizer(tokenizer_options(config_), all_texts);
   encoder_.max_length = setting<int64_t>(config_, "text", "max_length");
   if (encoder_.max_length < 1) throw usage_error("text.max_length must be 1 or more");
-  for (size_t i = labelled; i < all_texts.size(); ++i) {
-    plain_texts_.push_back(encoder_.tokenizer->encode(all_texts[i]).ids);
-  }
+  plain_texts_.assign(all_texts.begin() + static_cast<int64_t>(labelled), all_texts.end());
   build_model();
 
   std::vector<TextExample> examples = encode(paths[0], rows, /*with_gold=*/true);
@@ -215,7 +200,8 @@ void TextClassTask::before_training(const Dataset& train, const Dataset& dev) {
 void TextClassTask::pretrain(const Dataset& train) {
   const SkipGramOptions options = pretrain_options(config_);
   if (options.epochs == 0) return;
-  std::vector<std::vector<int64_t>> ids = std::move(plain_texts_);
+  std::vector<std::vector<int64_t>> ids;
+  for (const std::string& text : plain_texts_) ids.push_back(encoder_.tokenizer->encode(text).ids);
   for (int64_t row = 0; row < train.size(); ++row) {
     ids.push_back(texts(train).example(row).encoding.ids);
   }
@@ -229,6 +215,15 @@ void TextClassTask::pretrain(const Dataset& train) {
   const torch::Tensor scale =
       table.square().mean().sqrt() / vectors.masked_select(known).square().mean().sqrt();
   table.copy_(torch::where(known, vectors * scale, table));
+}
+
+std::unique_ptr<Pretraining> TextClassTask::pretraining(const Dataset& train) {
+  const MaskedUnitsOptions options = masked_options(config_);
+  if (options.epochs == 0) return nullptr;
+  std::vector<TextExample> examples;
+  for (const std::string& text : plain_texts_) examples.push_back(encoder_.encode(text));
+  for (int64_t row = 0; row < train.size(); ++row) examples.push_back(texts(train).example(row));
+  return std::make_unique<MaskedUnits>(options, model_, encoder_, std::move(examples));
 }
 
 void TextClassTask::after_training(const Dataset& dev) {

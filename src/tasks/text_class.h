@@ -25,6 +25,7 @@ class TextClassTask : public Task {
   std::shared_ptr<Dataset> prepare(const nlohmann::json& config,
                                    const std::vector<std::string>& paths) override;
   void before_training(const Dataset& train, const Dataset& dev) override;
+  std::unique_ptr<Pretraining> pretraining(const Dataset& train) override;
   void after_training(const Dataset& dev) override;
   nlohmann::json state() const override;
   void save_files(const std::filesystem::path& folder) const override;
@@ -88,7 +89,7 @@ class TextClassTask : public Task {
   std::vector<std::string> label_names_;  // its content, kept until save_files
   std::string description_;               // of the training data
   nlohmann::json sources_ = nlohmann::json::array();  // how many rows each source gave
-  std::vector<std::vector<int64_t>> plain_texts_;     // for pre-training, until it is done
+  std::vector<std::string> plain_texts_;              // for pre-training
   TextEncoder encoder_;
   TextClassifierWithAttention model_{nullptr};
 };

@@ -86,7 +86,9 @@ json text_class_defaults() {
               {"epochs", 8},
               {"dropout", 0.7},
               {"learning_rate", 0.3}}},
-            {"ngram_deep", false},  // each n-gram adds to the embedding of its unit
+            {"mixed_precision", false},  // training in bfloat16 where it does no harm
+            {"ngram_deep", false},       // each n-gram adds to the embedding of its unit
+            {"ngram_deep_rows", 0},      // vectors that they share; 0: one each
             {"ngram_dropout", 0.0}}},
           {"train",
            {{"pretrain",  // of the embeddings, as SkipGramOptions
@@ -96,7 +98,9 @@ json text_class_defaults() {
               {"learning_rate", 0.05},
               {"subsample", 1e-4},
               {"texts", json::array()}}},  // beside the training texts, as RowSource
-            {"rationale_weight", 0.0},     // of the loss that pulls pooling towards the evidence
+            {"masked",                     // of embeddings and encoder, as MaskedUnitsOptions
+             {{"epochs", 0}, {"batch_size", 128}, {"learning_rate", 1e-3}, {"share", 0.3}}},
+            {"rationale_weight", 0.0},  // of the loss that pulls pooling towards the evidence
             {"seed", 1}}}};
 }
 
@@ -181,7 +185,9 @@ TextClassifierOptions classifier_options(const json& config) {
                       "\"; it must be \"fitted\", \"joint\" or \"none\"");
   }
   options.ngram_wide = wide != "none";
+  options.encoder.mixed_precision = flag("mixed_precision");
   options.ngram_deep = flag("ngram_deep");
+  options.ngram_deep_rows = whole("ngram_deep_rows");
   options.ngram_dropout = number("ngram_dropout");
   return options;
 }
@@ -227,6 +233,24 @@ FactoredLinearOptions factored_options(const json& config) {
           "at least 0 and below 1");
   require(options.learning_rate > 0 && options.learning_rate <= 10, section, name, "learning_rate",
           "above 0 and at most 10");
+  return options;
+}
+
+MaskedUnitsOptions masked_options(const json& config) {
+  const json section = setting<json>(config, "train", "masked");
+  const std::string name = "train.masked";
+  const std::string origin = "configuration (" + name + ")";
+  MaskedUnitsOptions options;
+  options.epochs = config_value<int64_t>(section, "epochs", origin);
+  options.batch_size = config_value<int64_t>(section, "batch_size", origin);
+  options.learning_rate = config_value<double>(section, "learning_rate", origin);
+  options.share = config_value<double>(section, "share", origin);
+  options.seed = static_cast<uint64_t>(setting<int64_t>(config, "train", "seed"));
+  require(options.epochs >= 0, section, name, "epochs", "0 (none) or more");
+  require(options.batch_size >= 1, section, name, "batch_size", "1 or more");
+  require(options.learning_rate > 0 && options.learning_rate <= 1, section, name, "learning_rate",
+          "above 0 and at most 1");
+  require(options.share > 0 && options.share < 1, section, name, "share", "above 0 and below 1");
   return options;
 }
 

@@ -13,6 +13,7 @@
 #include "attend/nn/text_classifier.h"
 #include "attend/tasks/config.h"
 #include "factored_linear.h"
+#include "masked_units.h"
 #include "naive_bayes_svm.h"
 #include "skip_gram.h"
 
@@ -41,6 +42,7 @@ FactoredLinearOptions factored_options(const nlohmann::json& config);
 
 /// `epochs` 0: no pre-training.
 SkipGramOptions pretrain_options(const nlohmann::json& config);
+MaskedUnitsOptions masked_options(const nlohmann::json& config);
 
 /// 0: the evidence that people marked plays no part in training.
 double rationale_weight(const nlohmann::json& config);

@@ -245,4 +245,18 @@ Batch TextEncoder::collate(const TextDataset& data, std::span<const int64_t> row
   return batch;
 }
 
+TextInput text_input(const Batch& batch) {
+  const auto optional = [&](const char* name) {
+    const auto found = batch.inputs.find(name);
+    return found == batch.inputs.end() ? torch::Tensor() : found->second;
+  };
+  TextInput input;
+  input.tokens = batch.inputs.at("tokens");
+  input.lengths = batch.inputs.at("lengths");
+  input.ngram_ids = optional("ngram_ids");
+  input.ngram_positions = optional("ngram_positions");
+  input.ngram_values = optional("ngram_values");
+  return input;
+}
+
 }  // namespace attend

@@ -10,6 +10,7 @@
 
 #include "attend/data/ngrams.h"
 #include "attend/data/tokenizer.h"
+#include "attend/nn/text_classifier.h"
 #include "attend/tasks/task.h"
 #include "naive_bayes_svm.h"
 
@@ -84,5 +85,8 @@ struct TextEncoder {
   /// each row with sum 1 or 0; targets `[batch]` where all have gold.
   Batch collate(const TextDataset& data, std::span<const int64_t> rows) const;
 };
+
+/// What TextEncoder::collate made, as the model takes it.
+TextInput text_input(const Batch& batch);
 
 }  // namespace attend

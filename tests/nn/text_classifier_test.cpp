@@ -118,7 +118,7 @@ TEST(TextClassifier, EmbedThenForwardIsForward) {
     const torch::Tensor embeddings = model->embed(input());
     EXPECT_EQ(embeddings.sizes(), torch::IntArrayRef({2, 5, 6}));
     auto p = model->named_parameters();
-    EXPECT_TRUE(close(embeddings[0][2], p["embedding.weight"][3] + 0.5 * p["ngram_deep.weight"][2] -
+    EXPECT_TRUE(close(embeddings[0][2], p["embedding.weight"][3] + p["ngram_deep.weight"][2] +
                                             p["ngram_deep.weight"][6]));
     TextInput without_tokens = input();
     without_tokens.tokens = torch::Tensor();

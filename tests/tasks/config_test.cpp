@@ -34,6 +34,11 @@ TEST(MergeConfig, TakesAWholeNumberForAFractionAndTheOtherWayRoundOnlyIfExact) {
   const json merged = merge_config(kDefaults, {{"train", {{"epochs", 3.0}}}}, "");
   EXPECT_TRUE(merged["train"]["epochs"].is_number_integer());
   EXPECT_NE(error_of({{"train", {{"epochs", 2.5}}}}), "no error");
+  // A setting that was whole once may be a fraction later.
+  const json whole = merge_config(kDefaults, {{"train", {{"learning_rate", 1}}}}, "");
+  EXPECT_EQ(
+      merge_config(whole, {{"train", {{"learning_rate", 0.5}}}}, "")["train"]["learning_rate"],
+      0.5);
 }
 
 TEST(MergeConfig, NamesTheUnknownKeyAndTheNearestKnownOne) {

@@ -39,8 +39,12 @@ struct TextClassifierOptions {
   /// Wide term (Cheng et al. 2016): each n-gram adds value * its row of a linear table to the
   /// logits, times one learned scalar that starts at 1.
   bool ngram_wide = true;
-  /// Each n-gram adds value * its row of a second table to the embedding of its position.
+  /// Each n-gram adds its row of a second table to the embedding of its position (Bojanowski et al.
+  /// 2017).
   bool ngram_deep = false;
+  /// Rows of that table, which n-grams share by their number's remainder (Weinberger et al. 2009);
+  /// 0 = ngram_features, a row each.
+  int64_t ngram_deep_rows = 0;
   /// Probability in [0, 1) of dropping an n-gram in training.
   double ngram_dropout = 0;
   /// Sparse gradients of the n-gram tables; see NgramTableOptions.
@@ -68,6 +72,8 @@ struct TextInput {
 struct TextClassifierRequest {
   ForwardRequest attention;
   bool wide_contribution = false;
+  /// No word dropout, also in training.
+  bool keep_words = false;
 };
 
 struct TextClassifierOutput {
@@ -127,7 +133,7 @@ class TextClassifierWithAttentionImpl : public torch::nn::Module {
   const TextClassifierOptions& options() const { return options_; }
 
  private:
-  torch::Tensor drop(const torch::Tensor& embeddings);
+  torch::Tensor drop(const torch::Tensor& embeddings, bool keep_words);
   void add_wide(const TextInput& input, int64_t length, bool per_position,
                 TextClassifierOutput& output);
 

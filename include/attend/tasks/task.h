@@ -19,6 +19,7 @@
 #include "attend/nn/attention_edit.h"
 #include "attend/nn/trace.h"
 #include "attend/tasks/prediction.h"
+#include "attend/tasks/pretraining.h"
 
 namespace attend {
 
@@ -147,6 +148,13 @@ class Task {
   /// Training: whatever is fitted on the training examples without gradients, before the first
   /// update. Deterministic, since a resumed run does it again.
   virtual void before_training(const Dataset& train, const Dataset& dev) = 0;
+
+  /// Training: what the model learns from inputs alone after before_training; null: nothing. The
+  /// task must outlive it.
+  virtual std::unique_ptr<Pretraining> pretraining(const Dataset& train) {
+    (void)train;
+    return nullptr;
+  }
 
   /// Training: what is settled on the dev set once the best weights are chosen; may change weights.
   virtual void after_training(const Dataset& dev) = 0;
