@@ -1,10 +1,13 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/train/optimizer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "attend/base/error.h"
 #include "attend/nn/adamw.h"
 
 namespace attend {
@@ -70,6 +73,20 @@ double Optimizer::step(double learning_rate) {
           slot.average, step);
   }
   return norm;
+}
+
+double descend(Optimizer& optimizer, const torch::Tensor& loss, double learning_rate, int64_t step,
+               const std::string& advice) {
+  loss.backward();
+  const double value = loss.item<double>();
+  const double norm = std::isfinite(value) ? optimizer.step(learning_rate) : value;
+  if (!std::isfinite(norm)) {
+    throw Error(
+        ExitCode::kCheck,
+        fmt::format("the {} is not finite at step {} (learning rate {:.3g}); {}",
+                    std::isfinite(value) ? "gradient" : "loss", step + 1, learning_rate, advice));
+  }
+  return value;
 }
 
 TensorMap Optimizer::averaged() const {

@@ -1,10 +1,7 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "attend/train/pretrain.h"
 
-#include <fmt/format.h>
-
 #include <chrono>
-#include <cmath>
 
 #include "attend/base/error.h"
 #include "attend/base/interrupt.h"
@@ -36,18 +33,9 @@ void pretrain(Pretraining& work, TrainOptions options,
                     "command again");
       }
       optimizer.zero_gradients();
-      const torch::Tensor loss = work.loss(rows);
-      loss.backward();
-      const double value = loss.item<double>();
       const double rate = learning_rate_at(options, progress.step, progress.total_steps);
-      const double norm = std::isfinite(value) ? optimizer.step(rate) : value;
-      if (!std::isfinite(norm)) {
-        throw Error(
-            ExitCode::kCheck,
-            fmt::format("pre-training: the {} is not finite at step {} (learning rate "
-                        "{:.3g}); lower the rate of pre-training, then train again",
-                        std::isfinite(value) ? "gradient" : "loss", progress.step + 1, rate));
-      }
+      const double value = descend(optimizer, work.loss(rows), rate, progress.step,
+                                   "lower the learning rate of pre-training, then train again");
       progress.loss += (progress.step == 0 ? 1.0 : 0.05) * (value - progress.loss);
       ++progress.step;
       examples += static_cast<double>(rows.size());

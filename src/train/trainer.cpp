@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 
-#include "attend/base/error.h"
 #include "attend/base/file.h"
 #include "attend/base/interrupt.h"
 #include "attend/train/batches.h"
@@ -98,17 +97,10 @@ class Trainer {
     const Batch batch = job_.task.collate(job_.train, rows);
     optimizer_.zero_gradients();
     const torch::Tensor loss = job_.task.loss(job_.task.forward(batch, {}), batch, loss_options_);
-    loss.backward();
-    const double value = loss.item<double>();
     const double rate = learning_rate_at(options_, cursor_.step, total_steps_);
-    const double norm = std::isfinite(value) ? optimizer_.step(rate) : value;
-    if (!std::isfinite(norm)) {
-      throw Error(ExitCode::kCheck,
-                  fmt::format("the {} is not finite at step {} (learning rate {:.3g}); lower "
-                              "train.learning_rate or set train.clip, then train again (checkpoint "
-                              "and best weights so far are kept)",
-                              std::isfinite(value) ? "gradient" : "loss", cursor_.step + 1, rate));
-    }
+    const double value = descend(optimizer_, loss, rate, cursor_.step,
+                                 "lower train.learning_rate or set train.clip, then train again "
+                                 "(checkpoint and best weights so far are kept)");
     const double share = cursor_.step == 0 ? 1.0 : 0.05;
     cursor_.loss += share * (value - cursor_.loss);
     ++cursor_.step;

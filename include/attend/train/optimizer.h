@@ -3,6 +3,7 @@
 
 #include "attend/nn/torch.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -51,5 +52,12 @@ class Optimizer {
   std::vector<Slot> slots_;
   torch::Tensor steps_;  // int64 scalar: part of the state
 };
+
+/// One update: the gradients of `loss`, a scalar, by backpropagation, then a step of `optimizer`,
+/// whose gradients were zeroed before the loss was made. Returns the loss. Where it or the gradient
+/// is not finite nothing is updated and Error(kCheck) says so, at which of the updates (`step`,
+/// 0-based), and what to do (`advice`).
+double descend(Optimizer& optimizer, const torch::Tensor& loss, double learning_rate, int64_t step,
+               const std::string& advice);
 
 }  // namespace attend
