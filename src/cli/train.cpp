@@ -59,11 +59,8 @@ json read_recipe(const std::string& path) {
   return recipe;
 }
 
-// Defaults, then the recipe, then --set, then the flags: the later wins.
-json resolve_config(const TrainFlags& flags) {
-  json recipe = flags.recipe.empty() ? json::object() : read_recipe(flags.recipe);
-  std::string task_name = recipe.value("task", "text-class");
-  if (!flags.task.empty()) task_name = flags.task;
+// Every setting there is.
+json defaults_of(const std::string& task_name) {
   json config = make_task(task_name)->default_config();
   config["task"] = task_name;
   config["about"] = "";
@@ -74,7 +71,15 @@ json resolve_config(const TrainFlags& flags) {
   json train = to_json(TrainOptions{});
   if (config.contains("train")) train.update(config["train"]);
   config["train"] = train;
+  return config;
+}
 
+// Defaults, then the recipe, then --set, then the flags: the later wins.
+json resolve_config(const TrainFlags& flags) {
+  json recipe = flags.recipe.empty() ? json::object() : read_recipe(flags.recipe);
+  std::string task_name = recipe.value("task", "text-class");
+  if (!flags.task.empty()) task_name = flags.task;
+  json config = defaults_of(task_name);
   if (!flags.recipe.empty()) config = merge_config(config, recipe, flags.recipe);
   json chosen = json::object();
   chosen["task"] = task_name;
@@ -201,10 +206,15 @@ void train_verb(const TrainFlags& flags) {
   json info = json::object();
   if (flags.resume) {
     const auto config_path = folder / "config.json";
-    config = json::parse(read_file(config_path), nullptr, false);
-    if (config.is_discarded()) {
-      throw model_error(config_path.string() + ": not valid JSON; train again with --force");
+    const json started = json::parse(read_file(config_path), nullptr, false);
+    if (!started.is_object() || !started.value("task", json()).is_string()) {
+      throw model_error(config_path.string() +
+                        ": not the settings of a run; restore the file or train again with "
+                        "--force");
     }
+    // A run of an earlier version lacks the settings that are new; it was started without them.
+    config = merge_config(defaults_of(started.at("task").get<std::string>()), started,
+                          config_path.string());
     info = json::parse(read_file(folder / "attend.json"), nullptr, false);
     if (info.is_discarded() || info.value("status", "") == "done") {
       throw usage_error(flags.run + ": training is done already; nothing to resume");

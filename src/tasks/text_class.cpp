@@ -324,15 +324,7 @@ Batch TextClassTask::collate(const Dataset& data, std::span<const int64_t> rows)
 }
 
 TaskOutput TextClassTask::forward(const Batch& batch, const ForwardRequest& request) {
-  TextInput input = text_input(batch);
-  // The fitted wide term knows the training examples by heart: with it in the loss there would be
-  // nothing left to learn.
-  const bool deep_only = model_->is_training() && has_fitted_wide();
-  if (deep_only && !model_->options().ngram_deep) input.ngram_ids = torch::Tensor();
-  TextClassifierOutput output =
-      model_->forward_from_embeddings(embed(batch), input, {request, false});
-  if (deep_only) output.logits = output.deep_logits;
-  return task_output(std::move(output));
+  return forward_from_embeddings(embed(batch), batch, request);
 }
 
 torch::Tensor TextClassTask::loss(const TaskOutput& output, const Batch& batch,
@@ -420,8 +412,15 @@ torch::Tensor TextClassTask::embed(const Batch& batch) {
 TaskOutput TextClassTask::forward_from_embeddings(const torch::Tensor& embeddings,
                                                   const Batch& batch,
                                                   const ForwardRequest& request) {
-  return task_output(
-      model_->forward_from_embeddings(embeddings, text_input(batch), {request, false}));
+  TextInput input = text_input(batch);
+  // The fitted wide term knows the training examples by heart: with it in the loss there would be
+  // nothing left to learn.
+  const bool deep_only = model_->is_training() && has_fitted_wide();
+  if (deep_only) input.ngram_ids = torch::Tensor();
+  TextClassifierOutput output =
+      model_->forward_from_embeddings(embeddings, input, {request, false});
+  if (deep_only) output.logits = output.deep_logits;
+  return task_output(std::move(output));
 }
 
 torch::Tensor TextClassTask::additive_contributions(const Batch& batch) {

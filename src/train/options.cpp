@@ -26,6 +26,7 @@ void visit_fields(Options& options, Visitor&& visit) {
   visit("clip", options.clip);
   visit("label_smoothing", options.label_smoothing);
   visit("class_weights", options.class_weights);
+  visit("adversarial", options.adversarial);
   visit("ema", options.ema);
   visit("evaluate_every", options.evaluate_every);
   visit("checkpoint_every", options.checkpoint_every);
@@ -59,7 +60,9 @@ TrainOptions train_options_from_json(const nlohmann::json& section) {
   }
   require(options.learning_rate > 0, "learning_rate", at("learning_rate"), "above 0");
   require(options.weight_decay >= 0, "weight_decay", at("weight_decay"), "0 or more");
-  require(options.clip >= 0, "clip", at("clip"), "0 (off) or more");
+  for (const char* key : {"clip", "adversarial"}) {
+    require(at(key).get<double>() >= 0, key, at(key), "0 (off) or more");
+  }
   for (const char* key : {"warmup", "beta1", "beta2", "label_smoothing", "ema"}) {
     const double value = at(key).get<double>();
     require(value >= 0 && value < 1, key, at(key), "at least 0 and below 1");

@@ -10,6 +10,7 @@
 #include "attend/base/interrupt.h"
 #include "attend/train/batches.h"
 #include "attend/train/evaluate.h"
+#include "attend/train/objective.h"
 #include "attend/train/optimizer.h"
 #include "checkpoint.h"
 
@@ -94,9 +95,8 @@ class Trainer {
   }
 
   void update(const std::vector<int64_t>& rows) {
-    const Batch batch = job_.task.collate(job_.train, rows);
     optimizer_.zero_gradients();
-    const torch::Tensor loss = job_.task.loss(job_.task.forward(batch, {}), batch, loss_options_);
+    const torch::Tensor loss = training_loss(job_.task, job_.train, rows, options_, loss_options_);
     const double rate = learning_rate_at(options_, cursor_.step, total_steps_);
     const double value = descend(optimizer_, loss, rate, cursor_.step,
                                  "lower train.learning_rate or set train.clip, then train again "

@@ -81,10 +81,13 @@ TEST(Train, TheSameSeedGivesTheSameBits) {
 TEST(Train, ResumesBitForBit) {
   const json wide = {{"text", {{"ngrams", {{"word_max", 2}}}}}, {"model", {{"wide", "fitted"}}}};
   for (const json& settings : {json::object(), wide}) {
+    const double adversarial = settings == wide ? 0.2 : 0;
     TrainingSetup whole(settings);
+    whole.options.adversarial = adversarial;
     whole.run();
     for (const int64_t stop_at : {1, 14, 15, 16, 44, 59}) {
       TrainingSetup parts(settings);
+      parts.options.adversarial = adversarial;
       {
         const TrainResult cut = parts.run(false, [&](const TrainProgress& progress) {
           if (progress.step == stop_at && !progress.dev) std::raise(SIGINT);

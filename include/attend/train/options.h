@@ -27,6 +27,7 @@ struct TrainOptions {
   double clip = 1.0;           ///< largest norm of all gradients together; 0: no clipping
   double label_smoothing = 0.0;        ///< in [0, 1)
   std::string class_weights = "none";  ///< "none" or "balanced" (inverse class frequency)
+  double adversarial = 0.0;      ///< how far embeddings are moved up the loss, >= 0; 0: not at all
   double ema = 0.0;              ///< decay per step of the averaged weights that are kept; 0: off
   int64_t evaluate_every = 0;    ///< steps between looks at the dev set; 0: once per epoch
   int64_t checkpoint_every = 0;  ///< steps between checkpoints; 0: at each look at the dev set
