@@ -22,7 +22,7 @@ torch::Tensor training_loss(Task& task, const Dataset& data, std::span<const int
   const auto loss_at = [&](const torch::Tensor& place) {
     return task.loss(task.forward_from_embeddings(place, batch, {}), batch, loss_options);
   };
-  const torch::Tensor loss = loss_at(embeddings);
+  torch::Tensor loss = loss_at(embeddings);
   if (options.adversarial <= 0) return loss;
   return loss + loss_at(embeddings + step_uphill(loss, embeddings, options.adversarial));
 }
