@@ -18,13 +18,27 @@ DataFormat format_of_name(const std::string& path) {
   return DataFormat::kAuto;
 }
 
-// Throws Error(kUsage) unless `holds`: `section`, which the user knows as `name`, breaks the rule
-// of `key`.
-void require(bool holds, const json& section, const std::string& name, const char* key,
-             const char* rule) {
-  if (holds) return;
-  throw usage_error(name + "." + key + " is " + section.at(key).dump() + "; it must be " + rule);
-}
+// A group of settings inside a section, such as train.masked.
+class SettingGroup {
+ public:
+  SettingGroup(const json& config, const char* section, const char* group)
+      : values_(setting<json>(config, section, group)), name_(std::string(section) + "." + group) {}
+
+  // Throws Error(kUsage) stating the rule unless the setting `holds`.
+  template <typename Value, typename Holds>
+  void read(const char* key, Value& value, Holds holds, const char* rule) const {
+    value = config_value<Value>(values_, key, "configuration (" + name_ + ")");
+    if (holds(value)) return;
+    throw usage_error(name_ + "." + key + " is " + values_.at(key).dump() + "; it must be " + rule);
+  }
+
+ private:
+  json values_;
+  std::string name_;
+};
+
+bool not_negative(int64_t value) { return value >= 0; }
+bool positive(int64_t value) { return value >= 1; }
 
 }  // namespace
 
@@ -218,61 +232,49 @@ double rationale_weight(const json& config) {
 }
 
 FactoredLinearOptions factored_options(const json& config) {
-  const json section = setting<json>(config, "model", "wide_factored");
-  const std::string name = "model.wide_factored";
-  const std::string origin = "configuration (" + name + ")";
+  const SettingGroup group(config, "model", "wide_factored");
   FactoredLinearOptions options;
-  options.dim = config_value<int64_t>(section, "dim", origin);
-  options.epochs = config_value<int64_t>(section, "epochs", origin);
-  options.dropout = config_value<double>(section, "dropout", origin);
-  options.learning_rate = config_value<double>(section, "learning_rate", origin);
+  group.read("dim", options.dim, not_negative, "0 (none) or more");
+  group.read("epochs", options.epochs, positive, "1 or more");
+  group.read(
+      "dropout", options.dropout, [](double p) { return p >= 0 && p < 1; },
+      "at least 0 and below 1");
+  group.read(
+      "learning_rate", options.learning_rate, [](double rate) { return rate > 0 && rate <= 10; },
+      "above 0 and at most 10");
   options.seed = static_cast<uint64_t>(setting<int64_t>(config, "train", "seed"));
-  require(options.dim >= 0, section, name, "dim", "0 (none) or more");
-  require(options.epochs >= 1, section, name, "epochs", "1 or more");
-  require(options.dropout >= 0 && options.dropout < 1, section, name, "dropout",
-          "at least 0 and below 1");
-  require(options.learning_rate > 0 && options.learning_rate <= 10, section, name, "learning_rate",
-          "above 0 and at most 10");
   return options;
 }
 
 MaskedUnitsOptions masked_options(const json& config) {
-  const json section = setting<json>(config, "train", "masked");
-  const std::string name = "train.masked";
-  const std::string origin = "configuration (" + name + ")";
+  const SettingGroup group(config, "train", "masked");
   MaskedUnitsOptions options;
-  options.epochs = config_value<int64_t>(section, "epochs", origin);
-  options.batch_size = config_value<int64_t>(section, "batch_size", origin);
-  options.learning_rate = config_value<double>(section, "learning_rate", origin);
-  options.share = config_value<double>(section, "share", origin);
+  group.read("epochs", options.epochs, not_negative, "0 (none) or more");
+  group.read("batch_size", options.batch_size, positive, "1 or more");
+  group.read(
+      "learning_rate", options.learning_rate, [](double rate) { return rate > 0 && rate <= 1; },
+      "above 0 and at most 1");
+  group.read(
+      "share", options.share, [](double share) { return share > 0 && share < 1; },
+      "above 0 and below 1");
   options.seed = static_cast<uint64_t>(setting<int64_t>(config, "train", "seed"));
-  require(options.epochs >= 0, section, name, "epochs", "0 (none) or more");
-  require(options.batch_size >= 1, section, name, "batch_size", "1 or more");
-  require(options.learning_rate > 0 && options.learning_rate <= 1, section, name, "learning_rate",
-          "above 0 and at most 1");
-  require(options.share > 0 && options.share < 1, section, name, "share", "above 0 and below 1");
   return options;
 }
 
 SkipGramOptions pretrain_options(const json& config) {
-  const json section = setting<json>(config, "train", "pretrain");
-  const std::string name = "train.pretrain";
-  const std::string origin = "configuration (" + name + ")";
+  const SettingGroup group(config, "train", "pretrain");
   SkipGramOptions options;
   options.dim = setting<int64_t>(config, "model", "embedding_dim");
-  options.epochs = config_value<int64_t>(section, "epochs", origin);
-  options.window = config_value<int64_t>(section, "window", origin);
-  options.negatives = config_value<int64_t>(section, "negatives", origin);
-  options.learning_rate = config_value<double>(section, "learning_rate", origin);
-  options.subsample = config_value<double>(section, "subsample", origin);
+  group.read("epochs", options.epochs, not_negative, "0 (no pre-training) or more");
+  group.read("window", options.window, positive, "1 or more");
+  group.read("negatives", options.negatives, positive, "1 or more");
+  group.read(
+      "learning_rate", options.learning_rate, [](double rate) { return rate > 0 && rate <= 1; },
+      "above 0 and at most 1");
+  group.read(
+      "subsample", options.subsample, [](double share) { return share >= 0 && share <= 1; },
+      "from 0 (off) to 1");
   options.seed = static_cast<uint64_t>(setting<int64_t>(config, "train", "seed"));
-  require(options.epochs >= 0, section, name, "epochs", "0 (no pre-training) or more");
-  require(options.window >= 1, section, name, "window", "1 or more");
-  require(options.negatives >= 1, section, name, "negatives", "1 or more");
-  require(options.learning_rate > 0 && options.learning_rate <= 1, section, name, "learning_rate",
-          "above 0 and at most 1");
-  require(options.subsample >= 0 && options.subsample <= 1, section, name, "subsample",
-          "from 0 (off) to 1");
   return options;
 }
 

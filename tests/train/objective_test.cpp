@@ -45,7 +45,8 @@ TEST(TrainingLoss, IsTheLossOfTheTaskWhereNothingIsAdded) {
 
 TEST(TrainingLoss, TheAdversarialStepHasItsLengthAndGoesUphill) {
   // With the wide term in the model too, which the loss of the deep part leaves out.
-  for (const json& settings : {json::object(), json{{"text", {{"ngrams", {{"word_max", 2}}}}}}}) {
+  const json wide = {{"text", {{"ngrams", {{"word_max", 2}}}}}, {"model", {{"wide", "fitted"}}}};
+  for (const json& settings : {json::object(), wide}) {
     ObjectiveSetup setup(0, settings);
     const double plain = setup.loss().item<double>();
     double before = plain;
