@@ -7,8 +7,9 @@
 #include "target.h"
 
 #define ATTEND_BF16_PRODUCTS 1
+#define ATTEND_COMPRESSES_BYTES 1  // all processors with such products but one do (Cooper Lake)
 
-ATTEND_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma")
+ATTEND_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx512vbmi2,avx2,fma")
 
 namespace attend::kernels::avx512bf16 {
 namespace {

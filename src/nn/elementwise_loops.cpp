@@ -1,6 +1,7 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <bit>
+#include <cfloat>
 #include <cmath>
 
 #include "attend/kernels/attention.h"
@@ -13,6 +14,7 @@ namespace attend::detail {
 namespace portable {
 namespace {
 constexpr bool kFused = false;  // multiply and add round once
+constexpr int64_t kRegisterFloats = 4;
 #include "elementwise_loops.h"
 }  // namespace
 }  // namespace portable
@@ -22,6 +24,7 @@ ATTEND_BEGIN_TARGET("avx2,fma")
 namespace avx2 {
 namespace {
 constexpr bool kFused = true;  // multiply and add round once
+constexpr int64_t kRegisterFloats = 8;
 #include "elementwise_loops.h"
 }  // namespace
 }  // namespace avx2
@@ -31,6 +34,7 @@ ATTEND_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-w
 namespace avx512 {
 namespace {
 constexpr bool kFused = true;  // multiply and add round once
+constexpr int64_t kRegisterFloats = 16;
 #include "elementwise_loops.h"
 }  // namespace
 }  // namespace avx512

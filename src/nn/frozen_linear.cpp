@@ -51,7 +51,7 @@ constexpr float kNever = -std::numeric_limits<float>::infinity();
 // Ranks the outputs of the packed rows `which`: of so few at a time that a block of their outputs
 // stays in the first-level cache, while the weights of the block stay in the second.
 void rank_rows(const kernels::PackedMatrix& matrix, const detail::PackedRowBuffer& packed,
-               detail::Range which, const std::vector<int64_t>& excluded,
+               const float* source, detail::Range which, const std::vector<int64_t>& excluded,
                std::vector<OutputRanking>& rankings) {
   constexpr int64_t kPanels = kRankedBlock / kernels::kPanelOutputs, kRows = 16;
   std::vector<float> outputs(static_cast<size_t>(kRows * kRankedBlock));
@@ -60,7 +60,8 @@ void rank_rows(const kernels::PackedMatrix& matrix, const detail::PackedRowBuffe
         kernels::panels_of(matrix, panel, std::min(panel + kPanels, matrix.panels()));
     for (int64_t first = which.begin; first < which.end; first += kRows) {
       const detail::Range some{first, std::min(first + kRows, which.end)};
-      packed.multiply(some, part, {outputs.data(), kRankedBlock, false});
+      packed.multiply(source, some, part, {0, part.panels()},
+                      {outputs.data(), kRankedBlock, false});
       for (int64_t row = 0; row < some.size(); ++row) {
         const std::span<float> own(outputs.data() + row * kRankedBlock,
                                    static_cast<size_t>(part.outputs));
@@ -132,15 +133,15 @@ torch::Tensor FrozenLinear::forward(const torch::Tensor& input) const {
   shape.back() = matrix.outputs;
   torch::Tensor output = torch::empty(shape, torch::kFloat);
   const int64_t count = rows.numel() / matrix.inputs;
-  const detail::PackedRowBuffer packed(matrix.type, rows.data_ptr<float>(), count, matrix.inputs,
-                                       matrix.inputs);
+  const detail::PackedRowBuffer packed(matrix.type, count, matrix.inputs, matrix.inputs);
+  const float* from = rows.data_ptr<float>();
   float* to = output.data_ptr<float>();
-  detail::run_team(detail::team_size(count * matrix.outputs * matrix.inputs),
-                   [&](const detail::Team& team) {
-                     packed.fill(team.share(count));
-                     team.wait();
-                     detail::multiply(team, matrix, packed, {to, matrix.outputs, false});
-                   });
+  detail::run_team(
+      detail::team_size(count * matrix.outputs * matrix.inputs), [&](const detail::Team& team) {
+        packed.fill(from, team.share(count));
+        team.wait();
+        detail::multiply(team, matrix, packed, from, count, {to, matrix.outputs, false});
+      });
   return output;
 }
 
@@ -169,17 +170,17 @@ std::vector<std::vector<RankedOutput>> FrozenLinear::ranked(
   const kernels::PackedMatrix& matrix = weights_[0];
   const int64_t rows = input.size(0), threads = at::get_num_threads();
   if (rows < kEnough * threads) return ranked_outputs(forward(input), count, excluded);
-  const torch::Tensor from = input.detach().to(torch::kFloat).contiguous();
-  const detail::PackedRowBuffer packed(matrix.type, from.data_ptr<float>(), rows, matrix.inputs,
-                                       matrix.inputs);
+  const torch::Tensor floats = input.detach().to(torch::kFloat).contiguous();
+  const float* from = floats.data_ptr<float>();
+  const detail::PackedRowBuffer packed(matrix.type, rows, matrix.inputs, matrix.inputs);
   std::vector<OutputRanking> rankings(static_cast<size_t>(rows), OutputRanking(count));
   std::vector<std::vector<RankedOutput>> best(static_cast<size_t>(rows));
   const int64_t each = (rows + threads - 1) / threads;
   at::parallel_for(0, (rows + each - 1) / each, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
       const detail::Range some{part * each, std::min(rows, (part + 1) * each)};
-      packed.fill(some);
-      rank_rows(matrix, packed, some, excluded, rankings);
+      packed.fill(from, some);
+      rank_rows(matrix, packed, from, some, excluded, rankings);
       for (auto row = static_cast<size_t>(some.begin); row < static_cast<size_t>(some.end); ++row) {
         best[row] = rankings[row].best();
       }

@@ -27,31 +27,27 @@ void run_team(int threads, const std::function<void(const Team&)>& work) {
   work({omp_get_thread_num(), omp_get_num_threads()});
 }
 
-PackedRowBuffer::PackedRowBuffer(kernels::WeightType type, const float* source, int64_t rows,
-                                 int64_t inputs, int64_t stride)
-    : type_(type), source_(source), rows_(rows), inputs_(inputs), stride_(stride) {
+PackedRowBuffer::PackedRowBuffer(kernels::WeightType type, int64_t rows, int64_t inputs,
+                                 int64_t stride)
+    : type_(type), inputs_(inputs), stride_(stride) {
   if (type == kernels::WeightType::kFloat32) return;
   const int64_t bytes = std::max<int64_t>(64, rows * kernels::packed_row_bytes(type, inputs));
   memory_ = {std::aligned_alloc(64, static_cast<size_t>(bytes)), &std::free};
   if (!memory_) throw std::bad_alloc();
 }
 
-void PackedRowBuffer::fill(Range which) const {
+void PackedRowBuffer::fill(const float* source, Range which) const {
   if (!memory_) return;
   auto* to =
       static_cast<char*>(memory_.get()) + which.begin * kernels::packed_row_bytes(type_, inputs_);
-  kernels::pack_rows(type_, source_ + which.begin * stride_, which.size(), inputs_, stride_, to);
+  kernels::pack_rows(type_, source + which.begin * stride_, which.size(), inputs_, stride_, to);
 }
 
-void PackedRowBuffer::multiply(Range which, const kernels::PackedMatrix& matrix,
-                               const kernels::ProductOutput& output) const {
-  multiply(which, matrix, {0, matrix.panels()}, output);
-}
-
-void PackedRowBuffer::multiply(Range which, const kernels::PackedMatrix& matrix, Range panels,
+void PackedRowBuffer::multiply(const float* source, Range which,
+                               const kernels::PackedMatrix& matrix, Range panels,
                                const kernels::ProductOutput& output) const {
   if (!memory_) {
-    kernels::multiply_floats(matrix, source_ + which.begin * stride_, stride_, which.size(),
+    kernels::multiply_floats(matrix, source + which.begin * stride_, stride_, which.size(),
                              panels.begin, panels.end, output);
     return;
   }
@@ -60,10 +56,10 @@ void PackedRowBuffer::multiply(Range which, const kernels::PackedMatrix& matrix,
   kernels::multiply(matrix, rows, which.size(), panels.begin, panels.end, output);
 }
 
-Range multiply(const Team& team, const kernels::PackedMatrix& matrix, const PackedRowBuffer& rows,
-               const kernels::ProductOutput& output) {
+Range multiply(const Team& team, const kernels::PackedMatrix& matrix, const PackedRowBuffer& buffer,
+               const float* source, int64_t rows, const kernels::ProductOutput& output) {
   const Range panels = team.share(matrix.panels());
-  rows.multiply({0, rows.rows()}, matrix, panels, output);
+  buffer.multiply(source, {0, rows}, matrix, panels, output);
   return {panels.begin * kernels::kPanelOutputs,
           std::min(matrix.outputs, panels.end * kernels::kPanelOutputs)};
 }

@@ -40,31 +40,26 @@ void run_team(int threads, const std::function<void(const Team&)>& work);
 /// Input rows as a packed product reads them.
 class PackedRowBuffer {
  public:
-  /// For products with rows of `source` [rows, inputs], `stride` floats apart, which must outlive
-  /// this. With kFloat32 it is read as it is.
-  PackedRowBuffer(kernels::WeightType type, const float* source, int64_t rows, int64_t inputs,
-                  int64_t stride);
+  /// For products of `rows` rows of `inputs` floats, `stride` floats apart. With kFloat32 they are
+  /// read as they are and no memory is taken.
+  PackedRowBuffer(kernels::WeightType type, int64_t rows, int64_t inputs, int64_t stride);
 
-  /// Takes what the source's rows `which` are now.
-  void fill(Range which) const;
+  /// Takes the rows `which` of `source`.
+  void fill(const float* source, Range which) const;
 
-  /// A matrix, or some panels of it, times the rows `which`, by this thread alone.
-  void multiply(Range which, const kernels::PackedMatrix& matrix,
+  /// Some panels of a matrix times the rows `which`, which fill() took from the same `source`, by
+  /// this thread alone.
+  void multiply(const float* source, Range which, const kernels::PackedMatrix& matrix, Range panels,
                 const kernels::ProductOutput& output) const;
-  void multiply(Range which, const kernels::PackedMatrix& matrix, Range panels,
-                const kernels::ProductOutput& output) const;
-
-  int64_t rows() const { return rows_; }
 
  private:
   kernels::WeightType type_;
-  const float* source_;
-  int64_t rows_, inputs_, stride_;
+  int64_t inputs_, stride_;
   std::shared_ptr<void> memory_;  // none with kFloat32
 };
 
-/// This thread's panels of a product with all rows of the buffer. Returns its columns.
-Range multiply(const Team& team, const kernels::PackedMatrix& matrix, const PackedRowBuffer& rows,
-               const kernels::ProductOutput& output);
+/// This thread's panels of a product with the first `rows` rows. Returns its columns.
+Range multiply(const Team& team, const kernels::PackedMatrix& matrix, const PackedRowBuffer& buffer,
+               const float* source, int64_t rows, const kernels::ProductOutput& output);
 
 }  // namespace attend::detail

@@ -2,7 +2,8 @@
 //
 // One call of frozen blocks, such as a decoder's step. Every pass is dealt to the threads by rows
 // (norms, packing), by panels of outputs (products) or by sequences and heads (attention); a wait
-// stands between passes whose shares differ.
+// stands between passes whose shares differ. A thread that is alone takes the rows by blocks: what
+// a pass leaves for the next one stays in the cache.
 #include <algorithm>
 #include <cmath>
 
@@ -16,7 +17,7 @@ namespace attend::detail {
 namespace {
 
 constexpr float kRmsEpsilon = 1e-6f;  // RmsNorm's
-constexpr int64_t kFeedForwardRows = 64;
+constexpr int64_t kBlockRows = 64;
 
 // Sequences that stand on their own go by parts of about so many rows, whose numbers of all blocks
 // stay in one core's cache.
@@ -49,16 +50,18 @@ void rotate(float* row, int64_t half, const float* cosine, const float* sine) {
 
 class FrozenStep {
  public:
-  FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
+  /// `hidden` [batch, length, hidden], contiguous, becomes what the blocks make of it.
+  FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& hidden,
              const FrozenBlocks::Call& call);
 
-  torch::Tensor run();
+  void run();
 
  private:
   using Attention = FrozenBlocks::Attention;
   using Norm = FrozenBlocks::Norm;
 
-  // Where a cache's new positions go, and what attention reads.
+  // What attention reads. In a cache, new positions are written there; without one these are the
+  // projected rows themselves.
   struct Cached {
     torch::Tensor key, value;  // [sequences, kv_heads, length, dim]; or [places, kv_heads, dim]
     int64_t offset = 0;        // positions that were there before
@@ -85,12 +88,25 @@ class FrozenStep {
   void cross_attention(const Team& team, const Attention& part, Cached& cached);
   void remember(const Team& team, const Attention& part, Cached& cached);
   void finish_attention(const Team& team, const Attention& part, int64_t gate_column);
-  void feed_forward(const Team& team, const FrozenBlocks::Block& block);
+  void feed_forward(const Team& team, const FrozenBlocks::Block& weights);
+  void project(const Team& team, Range block, const Attention& part);
+  void prepare_query(Range rows, Range heads, const Attention& part, int64_t half);
+  void prepare_key_and_value(Range rows, Range heads, const Attention& part, const Cached& cached);
   void normalise(Range rows, const Norm& norm, const float* from, float* to);
+  void normalise_block(const Team& team, Range block, const Norm& norm);
   void attend_to(const Part& part, const Attention& weights, const Cached& cached,
                  const kernels::Attention& settings, int64_t queries);
   void write(const float* row, int64_t count, void* to, int64_t offset) const;
   Part part_of(const Team& team, int64_t sequences) const;
+
+  // Calls pass(rows) for blocks of rows, or once for all of them where they are dealt to threads.
+  template <class Pass>
+  void by_blocks(const Team& team, const Pass& pass) const {
+    const int64_t most = team.size == 1 ? block_rows_ : rows_;
+    for (int64_t first = 0; first < rows_; first += most) {
+      pass(Range{first, std::min(first + most, rows_)});
+    }
+  }
 
   bool rounded() const { return blocks_.precision_ != Precision::kFloat32; }
 
@@ -100,29 +116,32 @@ class FrozenStep {
   int64_t batch_, length_, rows_, hidden_size_;
   int64_t heads_, kv_heads_, dim_, joined_, kv_joined_, inner_, columns_;
   int64_t inner_pitch_ = 0;
+  int team_size_;
+  int64_t block_rows_;           // most rows of a pass
+  bool cached_;                  // keys and values are kept in a cache
   torch::Tensor cosine_, sine_;  // [length, half]
   torch::Tensor hidden_;         // [rows, hidden]: the residual stream
-  torch::Tensor normed_;         // [rows, hidden]
+  torch::Tensor normed_;         // [block rows, hidden]
   torch::Tensor projected_;      // [rows, columns]: query, key, value, gate
-  torch::Tensor query_;          // [rows, joined] bfloat16, where attention is
-  torch::Tensor mixed_;          // [rows, joined]: what attention gave
-  torch::Tensor mixed_rounded_;  // likewise in bfloat16
-  torch::Tensor inner_rows_, gate_rows_;
-  torch::Tensor memory_rows_;  // [memories * length, 2 * kv_joined]
-  torch::Tensor statistics_;   // [2, rows]: what the norm loop writes beside its result
+  torch::Tensor rounded_;        // in bfloat16: the query and, without a cache, key and value
+  torch::Tensor mixed_;          // [rows, joined], or [block rows, joined] where it is rounded
+  torch::Tensor mixed_rounded_;  // [rows, joined] bfloat16: what attention gave
+  torch::Tensor inner_rows_, gate_rows_;  // [block rows, inner pitch]
+  torch::Tensor memory_rows_;             // [memories * length, 2 * kv_joined]
+  torch::Tensor statistics_;              // [2, rows of a pass]: what the norm loop writes besides
   std::vector<Cached> self_, cross_;
-  std::vector<KeyValueCache> own_self_, own_cross_;
+  std::vector<KeyValueCache> own_cross_;
   std::optional<PackedRowBuffer> packed_hidden_, packed_joined_, packed_inner_, packed_memory_;
   bool make_memory_ = false;
 };
 
-FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
+FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& hidden,
                        const FrozenBlocks::Call& call)
     : blocks_(blocks), call_(call) {
   const EncoderOptions& block = blocks.options_.block;
   const AttentionOptions& attention = blocks.attention_;
-  batch_ = input.size(0);
-  length_ = input.size(1);
+  batch_ = hidden.size(0);
+  length_ = hidden.size(1);
   rows_ = batch_ * length_;
   hidden_size_ = block.hidden;
   heads_ = attention.heads;
@@ -132,24 +151,27 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
   kv_joined_ = kv_heads_ * dim_;
   inner_ = block.resolved_feed_forward();
   columns_ = joined_ + 2 * kv_joined_ + (attention.output_gate ? joined_ : 0);
-  hidden_ = input.reshape({rows_, hidden_size_}).clone();
-  normed_ = floats(rows_, hidden_size_);
+  team_size_ = team_size(blocks_.weights_.count() * rows_);
+  block_rows_ = team_size_ == 1 ? std::min(rows_, kBlockRows) : rows_;
+  cached_ = call.self != nullptr || call.branches != nullptr;
+  hidden_ = hidden.view({rows_, hidden_size_});
+  normed_ = floats(block_rows_, hidden_size_);
   projected_ = floats(rows_, columns_);
-  mixed_ = floats(rows_, joined_);
-  statistics_ = floats(2, rows_);
+  mixed_ = floats(rounded() ? block_rows_ : rows_, joined_);
+  statistics_ = floats(2, block_rows_);
   if (rounded()) {
-    query_ = torch::empty({rows_, joined_}, torch::kBFloat16);
+    rounded_ = torch::empty({rows_, joined_ + (cached_ ? 0 : 2 * kv_joined_)}, torch::kBFloat16);
     mixed_rounded_ = torch::empty({rows_, joined_}, torch::kBFloat16);
   }
   const kernels::WeightType type = blocks.weights_.type();
-  packed_hidden_.emplace(type, data(normed_), rows_, hidden_size_, hidden_size_);
-  packed_joined_.emplace(type, data(mixed_), rows_, joined_, joined_);
+  packed_hidden_.emplace(type, block_rows_, hidden_size_, hidden_size_);
+  packed_joined_.emplace(type, block_rows_, joined_, joined_);
   if (inner_ > 0) {
     // Rows a power of two apart would share the sets of a cache.
     inner_pitch_ = inner_ + 16;
-    inner_rows_ = floats(rows_, inner_pitch_);
-    if (block.activation == Activation::kSwiGlu) gate_rows_ = floats(rows_, inner_pitch_);
-    packed_inner_.emplace(type, data(inner_rows_), rows_, inner_, inner_pitch_);
+    inner_rows_ = floats(block_rows_, inner_pitch_);
+    if (block.activation == Activation::kSwiGlu) gate_rows_ = floats(block_rows_, inner_pitch_);
+    packed_inner_.emplace(type, block_rows_, inner_, inner_pitch_);
   }
 
   const auto layers = static_cast<size_t>(block.layers);
@@ -163,14 +185,20 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
       self_.push_back({cache.key(layer), cache.value(layer), before, cache.length(), cache.places(),
                        cache.places_pitch()});
     }
-  } else {
-    own_self_.resize(call.self == nullptr ? layers : 0);
-    std::vector<KeyValueCache>& self = call.self == nullptr ? own_self_ : *call.self;
-    before = self.front().length();
-    for (KeyValueCache& cache : self) {
+  } else if (cached_) {
+    before = call.self->front().length();
+    for (KeyValueCache& cache : *call.self) {
       const auto [key, value] = cache.extend({batch_, kv_heads_, length_, dim_}, cache_type);
       self_.push_back({key, value, before, cache.length()});
     }
+  } else {
+    const auto heads_of = [&](int64_t column) {
+      const torch::Tensor all = rounded() ? rounded_ : projected_;
+      return all.narrow(1, column, kv_joined_)
+          .view({batch_, length_, kv_heads_, dim_})
+          .transpose(1, 2);
+    };
+    self_.assign(layers, {heads_of(joined_), heads_of(joined_ + kv_joined_), 0, length_});
   }
   if (blocks.options_.cross == CrossKind::kAttention) {
     own_cross_.resize(call.cross == nullptr ? layers : 0);
@@ -187,8 +215,7 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
     }
     if (make_memory_) {
       const int64_t count = call.memory.size(0) * call.memory.size(1);
-      packed_memory_.emplace(type, data(call.memory), count, call.memory.size(2),
-                             call.memory.size(2));
+      packed_memory_.emplace(type, count, call.memory.size(2), call.memory.size(2));
       memory_rows_ = floats(count, 2 * kv_joined_);
     }
   }
@@ -201,9 +228,8 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& input,
   }
 }
 
-torch::Tensor FrozenStep::run() {
-  run_team(team_size(blocks_.weights_.count() * rows_), [this](const Team& team) { work(team); });
-  return hidden_.view({batch_, length_, hidden_size_});
+void FrozenStep::run() {
+  run_team(team_size_, [this](const Team& team) { work(team); });
 }
 
 void FrozenStep::work(const Team& team) {
@@ -219,8 +245,10 @@ void FrozenStep::work(const Team& team) {
     if (inner_ > 0) feed_forward(team, block);
   }
   if (blocks_.final_norm_.gain.defined()) {
-    float* hidden = hidden_.data_ptr<float>();
-    normalise(team.share(rows_), blocks_.final_norm_, hidden, hidden);
+    by_blocks(team, [&](Range block) {
+      float* hidden = hidden_.data_ptr<float>() + block.begin * hidden_size_;
+      normalise(team.share(block.size()), blocks_.final_norm_, hidden, hidden);
+    });
   }
 }
 
@@ -230,7 +258,16 @@ void FrozenStep::normalise(Range rows, const Norm& norm, const float* from, floa
                           data(norm.shift), nullptr,      nullptr};
   loops_.layer_norm_float(settings, from + rows.begin * hidden_size_,
                           to + rows.begin * hidden_size_, statistics + rows.begin,
-                          statistics + rows_ + rows.begin);
+                          statistics + block_rows_ + rows.begin);
+}
+
+// Into `normed_`, and from there as products read it.
+void FrozenStep::normalise_block(const Team& team, Range block, const Norm& norm) {
+  const Range mine = team.share(block.size());
+  float* normed = normed_.data_ptr<float>();
+  normalise(mine, norm, hidden_.data_ptr<float>() + block.begin * hidden_size_, normed);
+  packed_hidden_->fill(normed, mine);
+  team.wait();
 }
 
 FrozenStep::Part FrozenStep::part_of(const Team& team, int64_t sequences) const {
@@ -247,46 +284,59 @@ void FrozenStep::write(const float* row, int64_t count, void* to, int64_t offset
   }
 }
 
-void FrozenStep::self_attention(const Team& team, const Attention& part, Cached& cached) {
-  const float* hidden = hidden_.data_ptr<float>();
-  float* normed = normed_.data_ptr<float>();
-  float* projected = projected_.data_ptr<float>();
-  normalise(team.share(rows_), part.norm, hidden, normed);
-  packed_hidden_->fill(team.share(rows_));
+void FrozenStep::project(const Team& team, Range block, const Attention& part) {
+  normalise_block(team, block, part.norm);
+  multiply(team, blocks_.weights_[part.input], *packed_hidden_, data(normed_), block.size(),
+           {projected_.data_ptr<float>() + block.begin * columns_, columns_, false});
   team.wait();
-  multiply(team, blocks_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
-  team.wait();
+}
 
-  const Part mine = part_of(team, batch_);
-  const int64_t group = heads_ / kv_heads_;
+// The query heads of projected rows, ready for attention; of each, 2 * `half` numbers are rotated.
+void FrozenStep::prepare_query(Range rows, Range heads, const Attention& part, int64_t half) {
+  const int64_t first = heads.begin * dim_;
+  const float* gain = data(part.query_norm);
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    float* query = projected_.data_ptr<float>() + row * columns_;
+    const int64_t turn = row % length_ * half;
+    for (int64_t head = heads.begin; head < heads.end; ++head) {
+      if (gain != nullptr) rms_norm(query + head * dim_, dim_, gain);
+      if (half > 0) rotate(query + head * dim_, half, data(cosine_) + turn, data(sine_) + turn);
+    }
+    if (!rounded()) continue;
+    write(query + first, heads.size() * dim_, rounded_.data_ptr(), row * rounded_.size(1) + first);
+  }
+}
+
+// Likewise key and value heads, which go where attention reads them.
+void FrozenStep::prepare_key_and_value(Range rows, Range heads, const Attention& part,
+                                       const Cached& cached) {
   const int64_t half = cosine_.defined() ? cosine_.size(1) : 0;
-  const float *query_gain = data(part.query_norm), *key_gain = data(part.key_norm);
-  const Range heads{mine.kv_heads.begin * group, mine.kv_heads.end * group};
-  void *keys = cached.key.data_ptr(), *values = cached.value.data_ptr();
-  void* queries = rounded() ? query_.data_ptr() : nullptr;
-  for (int64_t b = mine.sequences.begin; b < mine.sequences.end; ++b) {
-    for (int64_t t = 0; t < length_; ++t) {
-      const int64_t row = b * length_ + t;
-      float* query = projected + row * columns_;
-      float* key = query + joined_;
-      const float* value = key + kv_joined_;
-      const float* cosine = half > 0 ? data(cosine_) + t * half : nullptr;
-      const float* sine = half > 0 ? data(sine_) + t * half : nullptr;
-      for (int64_t head = heads.begin; head < heads.end; ++head) {
-        if (query_gain != nullptr) rms_norm(query + head * dim_, dim_, query_gain);
-        if (half > 0) rotate(query + head * dim_, half, cosine, sine);
-      }
-      const int64_t first = heads.begin * dim_;
-      if (rounded()) write(query + first, heads.size() * dim_, queries, row * joined_ + first);
-      for (int64_t head = mine.kv_heads.begin; head < mine.kv_heads.end; ++head) {
-        if (key_gain != nullptr) rms_norm(key + head * dim_, dim_, key_gain);
-        if (half > 0) rotate(key + head * dim_, half, cosine, sine);
-        const int64_t at = cached.at(b, head, cached.offset + t);
-        write(key + head * dim_, dim_, keys, at);
-        write(value + head * dim_, dim_, values, at);
-      }
+  const float* gain = data(part.key_norm);
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    float* key = projected_.data_ptr<float>() + row * columns_ + joined_;
+    const int64_t sequence = row / length_, position = row % length_, turn = position * half;
+    for (int64_t head = heads.begin; head < heads.end; ++head) {
+      if (gain != nullptr) rms_norm(key + head * dim_, dim_, gain);
+      if (half > 0) rotate(key + head * dim_, half, data(cosine_) + turn, data(sine_) + turn);
+      if (!cached_ && !rounded()) continue;  // they lie there
+      const int64_t at = cached.at(sequence, head, cached.offset + position);
+      write(key + head * dim_, dim_, cached.key.data_ptr(), at);
+      write(key + kv_joined_ + head * dim_, dim_, cached.value.data_ptr(), at);
     }
   }
+}
+
+void FrozenStep::self_attention(const Team& team, const Attention& part, Cached& cached) {
+  const Part mine = part_of(team, batch_);
+  const int64_t group = heads_ / kv_heads_;
+  const Range heads{mine.kv_heads.begin * group, mine.kv_heads.end * group};
+  const Range own_rows{mine.sequences.begin * length_, mine.sequences.end * length_};
+  by_blocks(team, [&](Range block) {
+    project(team, block, part);
+    const Range rows{std::max(block.begin, own_rows.begin), std::min(block.end, own_rows.end)};
+    prepare_query(rows, heads, part, cosine_.defined() ? cosine_.size(1) : 0);
+    prepare_key_and_value(rows, mine.kv_heads, part, cached);
+  });
   const AttentionOptions& options = blocks_.attention_;
   kernels::Attention settings;
   settings.causal = options.causal;
@@ -307,11 +357,12 @@ void FrozenStep::remember(const Team& team, const Attention& part, Cached& cache
   const int64_t count = memories * length;
   // All layers read the same rows: the first one packs them.
   if (&cached == &cross_.front()) {
-    packed_memory_->fill(team.share(count));
+    packed_memory_->fill(data(call_.memory), team.share(count));
   }
   team.wait();
   float* rows = memory_rows_.data_ptr<float>();
-  multiply(team, blocks_.weights_[part.memory], *packed_memory_, {rows, 2 * kv_joined_, false});
+  multiply(team, blocks_.weights_[part.memory], *packed_memory_, data(call_.memory), count,
+           {rows, 2 * kv_joined_, false});
   team.wait();
   const Range mine = team.share(count);
   void *keys = cached.key.data_ptr(), *values = cached.value.data_ptr();
@@ -329,30 +380,17 @@ void FrozenStep::remember(const Team& team, const Attention& part, Cached& cache
 
 void FrozenStep::cross_attention(const Team& team, const Attention& part, Cached& cached) {
   const int64_t memories = cached.key.size(0);
-  float* normed = normed_.data_ptr<float>();
-  float* projected = projected_.data_ptr<float>();
-  normalise(team.share(rows_), part.norm, hidden_.data_ptr<float>(), normed);
-  packed_hidden_->fill(team.share(rows_));
-  team.wait();
-  multiply(team, blocks_.weights_[part.input], *packed_hidden_, {projected, columns_, false});
-  team.wait();
   // Sequences that share a memory are further queries of one attention, as in DecoderBlock.
   const int64_t queries = rows_ / memories;
   const Part mine = part_of(team, memories);
   const int64_t group = heads_ / kv_heads_;
-  const Range rows{mine.sequences.begin * queries, mine.sequences.end * queries};
+  const Range own_rows{mine.sequences.begin * queries, mine.sequences.end * queries};
   const Range heads{mine.kv_heads.begin * group, mine.kv_heads.end * group};
-  const float* query_gain = data(part.query_norm);
-  void* rounded_queries = rounded() ? query_.data_ptr() : nullptr;
-  for (int64_t row = rows.begin; row < rows.end; ++row) {
-    float* query = projected + row * columns_;
-    for (int64_t head = heads.begin; query_gain != nullptr && head < heads.end; ++head) {
-      rms_norm(query + head * dim_, dim_, query_gain);
-    }
-    const int64_t first = heads.begin * dim_;
-    if (rounded())
-      write(query + first, heads.size() * dim_, rounded_queries, row * joined_ + first);
-  }
+  by_blocks(team, [&](Range block) {
+    project(team, block, part);
+    const Range rows{std::max(block.begin, own_rows.begin), std::min(block.end, own_rows.end)};
+    prepare_query(rows, heads, part, 0);
+  });
   kernels::Attention settings;
   if (call_.memory_lengths.defined()) {
     settings.key_lengths = call_.memory_lengths.data_ptr<int64_t>() + mine.sequences.begin;
@@ -398,7 +436,7 @@ void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cac
   }
   a.key = {at(cached.key, cache_at), cache_strides};
   a.value = {at(cached.value, cache_at), cache_strides};
-  const torch::Tensor& query = rounded() ? query_ : projected_;
+  const torch::Tensor& query = rounded() ? rounded_ : projected_;
   const torch::Tensor& output = rounded() ? mixed_rounded_ : mixed_;
   const auto strides = [&](const torch::Tensor& rows) {
     return kernels::Strides{queries * rows.stride(0), dim_, rows.stride(0), 1};
@@ -409,34 +447,34 @@ void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cac
   if (rounded()) a.type = kernels::ElementType::kBFloat16;
   a.query = {place(query), strides(query)};
   kernels::forward(a, {place(output), strides(output)});
-  if (!rounded()) return;
-  const auto* from = static_cast<const BFloat16*>(mixed_rounded_.data_ptr());
-  float* to = mixed_.data_ptr<float>();
-  for (int64_t row = first_row; row < first_row + a.batch * queries; ++row) {
-    const int64_t first = row * joined_ + head * dim_;
-    loops_.to_float(from + first, to + first, a.heads * dim_);
-  }
 }
 
 void FrozenStep::finish_attention(const Team& team, const Attention& part, int64_t gate_column) {
-  const Range rows = team.share(rows_);
-  float* mixed = mixed_.data_ptr<float>();
-  if (blocks_.attention_.output_gate) {
-    for (int64_t row = rows.begin; row < rows.end; ++row) {
-      const float* gate = projected_.data_ptr<float>() + row * columns_ + gate_column;
-      for (int64_t i = 0; i < joined_; ++i) mixed[row * joined_ + i] /= 1 + std::exp(-gate[i]);
+  by_blocks(team, [&](Range block) {
+    const Range rows = team.share(block.size());
+    float* mixed = mixed_.data_ptr<float>() + (rounded() ? 0 : block.begin * joined_);
+    if (rounded()) {
+      const auto* from = static_cast<const BFloat16*>(mixed_rounded_.data_ptr());
+      loops_.to_float(from + (block.begin + rows.begin) * joined_, mixed + rows.begin * joined_,
+                      rows.size() * joined_);
     }
-  }
-  packed_joined_->fill(rows);
-  team.wait();
-  multiply(team, blocks_.weights_[part.output], *packed_joined_,
-           {hidden_.data_ptr<float>(), hidden_size_, true});
-  team.wait();
+    if (blocks_.attention_.output_gate) {
+      const float* gate = projected_.data_ptr<float>() + block.begin * columns_ + gate_column;
+      for (int64_t row = rows.begin; row < rows.end; ++row) {
+        for (int64_t i = 0; i < joined_; ++i) {
+          mixed[row * joined_ + i] /= 1 + std::exp(-gate[row * columns_ + i]);
+        }
+      }
+    }
+    packed_joined_->fill(mixed, rows);
+    team.wait();
+    multiply(team, blocks_.weights_[part.output], *packed_joined_, mixed, block.size(),
+             {hidden_.data_ptr<float>() + block.begin * hidden_size_, hidden_size_, true});
+    team.wait();
+  });
 }
 
-void FrozenStep::feed_forward(const Team& team, const FrozenBlocks::Block& block) {
-  float* hidden = hidden_.data_ptr<float>();
-  float* normed = normed_.data_ptr<float>();
+void FrozenStep::feed_forward(const Team& team, const FrozenBlocks::Block& weights) {
   float* inner = inner_rows_.data_ptr<float>();
   float* gate = gate_rows_.defined() ? gate_rows_.data_ptr<float>() : nullptr;
   const auto activate = [&](int64_t at, int64_t count) {
@@ -446,40 +484,28 @@ void FrozenStep::feed_forward(const Team& team, const FrozenBlocks::Block& block
       loops_.gelu_float(inner + at, inner + at, count);
     }
   };
-  if (team.size == 1) {
-    // Of many rows so few at a time that their inner numbers stay in the cache.
-    for (int64_t first = 0; first < rows_; first += kFeedForwardRows) {
-      const Range some{0, std::min(kFeedForwardRows, rows_ - first)};
-      float* stream = hidden + first * hidden_size_;
-      normalise(some, block.feed_forward_norm, stream, normed);
-      packed_hidden_->fill(some);
-      packed_hidden_->multiply(some, blocks_.weights_[block.up], {inner, inner_pitch_, false});
-      if (gate != nullptr) {
-        packed_hidden_->multiply(some, blocks_.weights_[block.gate], {gate, inner_pitch_, false});
-      }
-      for (int64_t row = 0; row < some.size(); ++row) activate(row * inner_pitch_, inner_);
-      packed_inner_->fill(some);
-      packed_inner_->multiply(some, blocks_.weights_[block.down], {stream, hidden_size_, true});
+  by_blocks(team, [&](Range block) {
+    const int64_t rows = block.size();
+    normalise_block(team, block, weights.feed_forward_norm);
+    const auto multiply_normed = [&](size_t index, float* to) {
+      return multiply(team, blocks_.weights_[index], *packed_hidden_, data(normed_), rows,
+                      {to, inner_pitch_, false});
+    };
+    const Range columns = multiply_normed(weights.up, inner);
+    if (gate != nullptr) multiply_normed(weights.gate, gate);
+    for (int64_t row = 0; row < rows; ++row) {
+      activate(row * inner_pitch_ + columns.begin, columns.size());
+      if (team.size == 1) packed_inner_->fill(inner, {row, row + 1});
     }
-    return;
-  }
-  const Range rows = team.share(rows_);
-  normalise(rows, block.feed_forward_norm, hidden, normed);
-  packed_hidden_->fill(rows);
-  team.wait();
-  const Range columns =
-      multiply(team, blocks_.weights_[block.up], *packed_hidden_, {inner, inner_pitch_, false});
-  if (gate != nullptr) {
-    multiply(team, blocks_.weights_[block.gate], *packed_hidden_, {gate, inner_pitch_, false});
-  }
-  for (int64_t row = 0; row < rows_; ++row) {
-    activate(row * inner_pitch_ + columns.begin, columns.size());
-  }
-  team.wait();
-  packed_inner_->fill(rows);
-  team.wait();
-  multiply(team, blocks_.weights_[block.down], *packed_inner_, {hidden, hidden_size_, true});
-  team.wait();
+    if (team.size > 1) {
+      team.wait();
+      packed_inner_->fill(inner, team.share(rows));
+      team.wait();
+    }
+    multiply(team, blocks_.weights_[weights.down], *packed_inner_, inner, rows,
+             {hidden_.data_ptr<float>() + block.begin * hidden_size_, hidden_size_, true});
+    team.wait();
+  });
 }
 
 torch::Tensor FrozenBlocks::forward(const torch::Tensor& input, const Call& call) const {
@@ -492,19 +518,20 @@ torch::Tensor FrozenBlocks::forward(const torch::Tensor& input, const Call& call
   const int64_t batch = input.size(0), length = std::max<int64_t>(1, input.size(1));
   const int64_t each = std::max<int64_t>(1, kPartRows / length);
   const int64_t parts = (batch + each - 1) / each, threads = at::get_num_threads();
+  torch::Tensor output = torch::empty(input.sizes(), torch::kFloat);
   // Few parts would be unequal shares: the threads take every pass together then.
   if (!alone || parts < 2 || (parts % threads != 0 && parts < 8 * threads)) {
-    return FrozenStep(*this, input, own).run();
+    FrozenStep(*this, output.copy_(input), own).run();
+    return output;
   }
-  torch::Tensor output = torch::empty(input.sizes(), torch::kFloat);
   at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     const torch::NoGradGuard no_grad;
     for (int64_t part = begin; part < end; ++part) {
       const int64_t first = batch * part / parts, count = batch * (part + 1) / parts - first;
       Call mine;
       if (own.lengths.defined()) mine.lengths = own.lengths.narrow(0, first, count);
-      FrozenStep step(*this, input.narrow(0, first, count), mine);
-      output.narrow(0, first, count).copy_(step.run());
+      const torch::Tensor hidden = output.narrow(0, first, count);
+      FrozenStep(*this, hidden.copy_(input.narrow(0, first, count)), mine).run();
     }
   });
   return output;

@@ -68,7 +68,7 @@ TEST(Trace, TopKeysOfEveryCount) {
 TEST(Trace, TiesGoToTheLowestKey) {
   for (const int64_t keys : {40, 700}) {
     for (const int64_t queries : {3, 50}) {
-      for (const int64_t distinct : {1, 2, 5}) {
+      for (const int64_t distinct : {1, 2, 5, 40}) {
         for (const bool causal : {false, true}) {
           Problem p({.heads = 2, .kv_heads = 2, .queries = queries, .keys = keys});
           p.settings.scale = 0.5;
@@ -82,11 +82,41 @@ TEST(Trace, TiesGoToTheLowestKey) {
               p.key.set(0, h, j, 3, double(p.random() % uint64_t(distinct)));
             }
           }
-          const Forward f = run_forward(p, {.top_k = 20});
           const ForwardReference reference = reference_forward(p.attention());
-          EXPECT_TRUE(top_keys_right(p, reference, f, 20, 0))
-              << queries << " queries, " << keys << " keys, " << distinct << " distinct scores";
+          for (const int64_t top_k : {8, 20}) {
+            const Forward f = run_forward(p, {.top_k = top_k});
+            EXPECT_TRUE(top_keys_right(p, reference, f, top_k, 0))
+                << "top " << top_k << ", " << queries << " queries, " << keys << " keys, "
+                << distinct << " distinct scores";
+          }
         }
+      }
+    }
+  }
+}
+
+// Of neighbouring rows one has every key enter its list, another hardly any, and a third none of
+// the first keys, so that few places are as many as a row has.
+TEST(Trace, TopKeysInEveryOrder) {
+  for (const int64_t keys : {64, 256, 300, 1100}) {
+    for (const int64_t low : {0, 1, 16, 70}) {
+      Problem p({.heads = 1, .kv_heads = 1, .queries = 27, .keys = keys});
+      p.settings.scale = 1;
+      for (int64_t i = 0; i < 27; ++i) {
+        p.query.fill_row(0, 0, i, 0);
+        p.query.set(0, 0, i, i % 3, 1);
+      }
+      for (int64_t j = 0; j < keys; ++j) {
+        const double rising = double(j) / double(keys);
+        p.key.set(0, 0, j, 0, 4 * rising);
+        p.key.set(0, 0, j, 1, -4 * rising);
+        p.key.set(0, 0, j, 2, j < low ? -4 : 4 * rising);
+      }
+      const ForwardReference reference = reference_forward(p.attention());
+      for (const int64_t top_k : {1, 8, 9}) {
+        const Forward f = run_forward(p, {.top_k = top_k});
+        EXPECT_TRUE(top_keys_right(p, reference, f, top_k, 0))
+            << "top " << top_k << " of " << keys << " keys, the first " << low << " low";
       }
     }
   }

@@ -1,6 +1,8 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "nn/elementwise.h"
 
+#include <limits>
+
 #include "testing.h"
 
 namespace attend {
@@ -102,6 +104,10 @@ TEST(Elementwise, GeluAndItsGradientAreExact) {
   const torch::Tensor expected = torch::gelu(reference);
   const torch::Tensor scale = reference.detach().abs().clamp_min(1);
   EXPECT_LT(((output - expected).abs() / scale).max().item<double>(), 2e-7);
+  const float infinity = std::numeric_limits<float>::infinity();
+  const torch::Tensor far = detail::gelu(torch::tensor({infinity, -infinity, 5.7f, -5.7f}));
+  EXPECT_TRUE(torch::allclose(far, torch::tensor({infinity, 0.0f, 5.7f, 0.0f}), 0, 2e-7)) << far;
+  EXPECT_TRUE(torch::isnan(detail::gelu(torch::full({37}, NAN))).all().item<bool>());
   const torch::Tensor gradient = torch::autograd::grad({output.sum()}, {leaf})[0];
   const torch::Tensor expected_gradient = torch::autograd::grad({expected.sum()}, {reference})[0];
   EXPECT_LT((gradient - expected_gradient).abs().max().item<double>(), 5e-7);

@@ -44,7 +44,8 @@ ATTEND_INLINE unsigned bits(Mask m) { return m; }
 ATTEND_INLINE uint64_t bits(Mask a, Mask b, Mask c, Mask d) {
   return _mm512_kunpackd(_mm512_kunpackw(d, c), _mm512_kunpackw(b, a));
 }
-ATTEND_INLINE Mask greater(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+// In the order in which `a` may come from memory.
+ATTEND_INLINE Mask greater(Vec a, Vec b) { return _mm512_cmp_ps_mask(b, a, _CMP_LT_OQ); }
 ATTEND_INLINE Vec select(Mask m, Vec yes, Vec no) { return _mm512_mask_blend_ps(m, no, yes); }
 ATTEND_INLINE Vec load_lanes(const float* p, Mask m) { return _mm512_maskz_loadu_ps(m, p); }
 ATTEND_INLINE void store_lanes(float* p, Mask m, Vec v) { _mm512_mask_storeu_ps(p, m, v); }
@@ -63,6 +64,23 @@ ATTEND_INLINE Ints shift_right(Ints a) {
 template <int kBits>
 ATTEND_INLINE Ints shift_left(Ints a) {
   return _mm512_slli_epi32(a, kBits);
+}
+// 8 places of 64 bits: those of a float that is not negative above those of a key's complement.
+#define ATTEND_SORTS_LONGS 1
+using Longs = __m512i;
+ATTEND_INLINE Longs join(const float* scores, const int32_t* keys) {
+  const __m256i high = _mm256_castps_si256(_mm256_loadu_ps(scores));
+  const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys));
+  const __m256i complement = _mm256_xor_si256(low, _mm256_set1_epi32(-1));
+  return _mm512_or_si512(_mm512_slli_epi64(_mm512_cvtepu32_epi64(high), 32),
+                         _mm512_cvtepu32_epi64(complement));
+}
+ATTEND_INLINE void split(Longs list, float* scores, int32_t* keys) {
+  const __m256i high = _mm512_cvtepi64_epi32(_mm512_srli_epi64(list, 32));
+  const __m256i complement = _mm512_cvtepi64_epi32(list);
+  _mm256_storeu_ps(scores, _mm256_castsi256_ps(high));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(keys),
+                      _mm256_xor_si256(complement, _mm256_set1_epi32(-1)));
 }
 // Unsigned a >= b.
 ATTEND_INLINE Mask unsigned_at_least(Ints a, Ints b) { return _mm512_cmpge_epu32_mask(a, b); }

@@ -182,6 +182,13 @@ inline void drop_weights(const Attention& a, const Sequence& s, const RowTile& t
 // Offers the weights of `keys`, from panel_start(keys.begin) on, to the rows' lists.
 inline void keep_top_keys(const RowTile& tile, int top_k, KeyRange keys, const float* weights,
                           SoftmaxState& state) {
+#ifdef ATTEND_SORTS_LONGS
+  if (tile.count == kTileRows && tile.all.begin <= keys.begin && keys.end <= tile.all.end &&
+      keep_heaviest_keys(state.top_list(0), top_k, weights + keys.begin - panel_start(keys.begin),
+                         keys.end - keys.begin, keys.begin)) {
+    return;
+  }
+#endif
   OfferedScores rows[kTileRows];
   for (int i = 0; i < tile.count; ++i) {
     const KeyRange seen = intersect(tile.row(i), keys);

@@ -60,9 +60,16 @@ struct SortedKeys {
 // for every lane, the larger ones: nothing waits for anything.
 inline float floor_of_top_keys(int top_k, const float* x, int64_t count) {
   if (top_k > kLanes || count < 2 * kLanes) return -__builtin_inff();
-  Vec largest = load(x);
+  // Two of them, so that not every step waits for the one before it.
+  Vec largest = load(x), others = load(x + kLanes);
+  int64_t j = 2 * kLanes;
 #pragma GCC unroll 4
-  for (int64_t j = kLanes; j + kLanes <= count; j += kLanes) largest = max(load(x + j), largest);
+  for (; j + 2 * kLanes <= count; j += 2 * kLanes) {
+    largest = max(load(x + j), largest);
+    others = max(load(x + j + kLanes), others);
+  }
+  if (j + kLanes <= count) largest = max(load(x + j), largest);
+  largest = max(others, largest);
   alignas(64) float lanes[kLanes];
   store(lanes, largest);
   Vec larger[2] = {zero(), zero()};
@@ -84,6 +91,13 @@ inline float just_below(float x) {
   bits += x > 0 ? -1 : 1;
   __builtin_memcpy(&x, &bits, sizeof x);
   return x;
+}
+
+// What a score must be above to enter a list whose last one is `weakest`.
+inline float bar_of_top_keys(float weakest, int top_k, const float* x, int64_t count) {
+  // Where the list is not full, what equals the floor must come in; later a tie comes too late.
+  if (weakest != -__builtin_inff()) return weakest;
+  return just_below(floor_of_top_keys(top_k, x, count));
 }
 
 // Inserts the first `count` of a list into another.
@@ -167,11 +181,7 @@ inline void keep_top_keys(const OfferedScores* offered, int top_k) {
   for (int list = 0; list < kLists; ++list) {
     const OfferedScores& row = offered[list];
     sorted[list].load_from(row.top);
-    const float weakest = row.top.scores[top_k - 1];
-    // Where the list is not full, what equals the floor must come in; later a tie comes too late.
-    const float bar = weakest == -__builtin_inff()
-                          ? just_below(floor_of_top_keys(top_k, row.scores, row.count))
-                          : weakest;
+    const float bar = bar_of_top_keys(row.top.scores[top_k - 1], top_k, row.scores, row.count);
     most = at_least(most, chosen[list].choose(row, broadcast(bar)));
   }
   for (int64_t i = 0; i < most; ++i) {
