@@ -24,8 +24,9 @@ struct PanelWeights {
   }
 };
 
-// kRows x kVectors weights from their scores; `key` is the first one.
-template <class Arithmetic, bool kTraced, bool kChecked, int kRows, int kVectors>
+// kRows x kVectors weights from their scores; `key` is the first one. kPlain: every row sees them
+// all, and what products read is all that is wanted.
+template <class Arithmetic, bool kPlain, bool kTraced, bool kChecked, int kRows, int kVectors>
 ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec rounding, int64_t key,
                                  const PanelWeights& to) {
   Ints keys[kVectors];
@@ -41,7 +42,7 @@ ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec ro
       Vec x = Arithmetic::kPairs ? mul(c[i][v], broadcast(factor)) : c[i][v];
       if (kChecked) most = larger_magnitude(x, most);
       c[i][v] = exp2_bounded(x, rounding);
-      if (to.seen) {
+      if (!kPlain && to.seen) {
         const int row = to.first_row + i;
         const Mask seen = without(unsigned_at_least(keys[v], ints(to.seen->begin[row])),
                                   unsigned_at_least(keys[v], ints(to.seen->end[row])));
@@ -50,11 +51,12 @@ ATTEND_INLINE void store_weights(Vec (&c)[kRows][kVectors], float factor, Vec ro
       }
       sum = add(sum, c[i][v]);
       if (kTraced) moment = fma(c[i][v], x, moment);
-      if (!Arithmetic::kPairs || to.weights) store(to.weights + i * kPitch + v * kLanes, c[i][v]);
+      if (!Arithmetic::kPairs || (!kPlain && to.weights))
+        store(to.weights + i * kPitch + v * kLanes, c[i][v]);
     }
     store(to.sums + i * kLanes, sum);
     if (kTraced) store(to.moments + i * kLanes, moment);
-    if (Arithmetic::kPairs && to.pairs) {
+    if (Arithmetic::kPairs && (kPlain || to.pairs)) {
       store(to.pairs + i * kPitch / 2, narrow_to_pairs(c[i][0], kVectors == 2 ? c[i][1] : zero()));
     }
   }
@@ -73,14 +75,17 @@ ATTEND_INLINE void bounded_panel(const float* rows, int64_t pitch, const float* 
   }
   multiply_tile<Arithmetic, kRows, kVectors>(rows, pitch, 1, panel, kPanel, depth, c);
   // Inlined, so that the scores stay in registers.
+  const bool plain = !to.seen && (!Arithmetic::kPairs || (to.pairs && !to.weights));
   if (to.moments && to.most) {
-    store_weights<Arithmetic, true, true>(c, factor, rounding, key, to);
+    store_weights<Arithmetic, false, true, true>(c, factor, rounding, key, to);
   } else if (to.moments) {
-    store_weights<Arithmetic, true, false>(c, factor, rounding, key, to);
+    store_weights<Arithmetic, false, true, false>(c, factor, rounding, key, to);
   } else if (to.most) {
-    store_weights<Arithmetic, false, true>(c, factor, rounding, key, to);
+    store_weights<Arithmetic, false, false, true>(c, factor, rounding, key, to);
+  } else if (!plain) {
+    store_weights<Arithmetic, false, false, false>(c, factor, rounding, key, to);
   } else {
-    store_weights<Arithmetic, false, false>(c, factor, rounding, key, to);
+    store_weights<Arithmetic, true, false, false>(c, factor, rounding, key, to);
   }
 }
 

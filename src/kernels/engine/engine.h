@@ -9,7 +9,6 @@
 #include "rows.h"
 #include "scores.h"
 #include "top_keys.h"
-//
 #include "heaviest_keys.h"
 #include "softmax.h"
 #include "bounded.h"

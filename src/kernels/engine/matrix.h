@@ -2,46 +2,64 @@
 //
 // Few rows times a packed matrix (matrix_weights.h), and the rows as it takes them.
 
-// One register tile: sums of kRows rows, written as `output` says. `scales` stand behind the bias.
+// What the tiles of a panel share.
+struct Panel {
+  const float* bias;  // with int8 weights their scales stand behind it
+  const uint8_t* weights;
+  int64_t inputs;
+  int64_t column;  // of the output
+  bool whole;      // kPanelOutputs columns
+  Mask lanes[kPanelVectors];
+};
+
+// One register tile: sums of kRows rows, written as `output` says.
 // The explicit fma keeps the compiler from fusing in one tile what it does not fuse in another.
-template <bool kScaled, int kRows>
-ATTEND_INLINE void write_tile(const Vec (&sums)[kRows][kPanelVectors], const float* bias,
-                              const ProductOutput& output, int64_t row, int64_t column,
-                              int64_t columns) {
+template <bool kScaled, bool kWhole, int kRows>
+ATTEND_INLINE void write_tile(const Vec (&sums)[kRows][kPanelVectors], const Panel& panel,
+                              const ProductOutput& output, int64_t row) {
+  float* to = output.data + row * output.stride + panel.column;
+  const bool adds = output.add;
+  const int64_t stride = output.stride;
 #pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-    float* to = output.data + (row + r) * output.stride + column;
+  for (int r = 0; r < kRows; ++r, to += stride) {
 #pragma GCC unroll 8
     for (int v = 0; v < kPanelVectors; ++v) {
-      const Vec shift = load(bias + v * kLanes);
-      Vec sum = kScaled ? fma(sums[r][v], load(bias + kPanelOutputs + v * kLanes), shift)
+      const Vec shift = load(panel.bias + v * kLanes);
+      Vec sum = kScaled ? fma(sums[r][v], load(panel.bias + kPanelOutputs + v * kLanes), shift)
                         : add(sums[r][v], shift);
-      const Mask lanes = lanes_below(columns - v * kLanes);
-      if (output.add) sum = add(sum, load_lanes(to + v * kLanes, lanes));
-      store_lanes(to + v * kLanes, lanes, sum);
+      float* place = to + v * kLanes;
+      if (kWhole) {
+        if (adds) sum = add(sum, load(place));
+        store(place, sum);
+      } else {
+        if (adds) sum = add(sum, load_lanes(place, panel.lanes[v]));
+        store_lanes(place, panel.lanes[v], sum);
+      }
     }
   }
 }
 
 template <class Weights, int kRows, bool kFetch>
-inline void multiply_tile(const MatrixProduct& p, int64_t panel, int64_t row) {
-  const PackedMatrix& m = p.matrix;
-  const auto* head = static_cast<const uint8_t*>(m.memory) + panel * panel_bytes(m);
-  const auto* bias = reinterpret_cast<const float*>(head);
+ATTEND_INLINE void multiply_tile(const MatrixProduct& p, const Panel& panel, int64_t row) {
   Vec sums[kRows][kPanelVectors];
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int v = 0; v < kPanelVectors; ++v) sums[r][v] = zero();
   }
   Weights::template sum<kRows, kFetch>(
-      head + panel_head_bytes(m.type),
-      static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes, p.row_bytes, m.inputs, sums);
-  const int64_t column = panel * kPanelOutputs;
-  write_tile<Weights::kScaled>(sums, bias, p.output, row, column, m.outputs - column);
+      panel.weights, static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes, p.row_bytes,
+      panel.inputs, sums);
+  if (panel.whole) {
+    write_tile<Weights::kScaled, true>(sums, panel, p.output, row);
+  } else {
+    write_tile<Weights::kScaled, false>(sums, panel, p.output, row);
+  }
 }
 
 // As many tiles of kRows as there are, then smaller ones.
 template <class Weights, int kRows>
-inline void multiply_rows(const MatrixProduct& p, int64_t panel, int64_t row) {
+inline void multiply_rows(const MatrixProduct& p, const Panel& panel, int64_t row) {
   if constexpr (kRows <= Weights::kMostRows) {
     if (row == 0 && kRows <= p.rows) {
       multiply_tile<Weights, kRows, true>(p, panel, row);
@@ -67,7 +85,17 @@ inline void multiply_panels(const MatrixProduct& p) {
     const auto* rows = static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes;
     const MatrixProduct block{p.matrix, rows,  p.row_bytes, at_most(most, p.rows - row),
                               p.begin,  p.end, output};
-    for (int64_t panel = p.begin; panel < p.end; ++panel) {
+    for (int64_t index = p.begin; index < p.end; ++index) {
+      const PackedMatrix& m = p.matrix;
+      const auto* head = static_cast<const uint8_t*>(m.memory) + index * panel_bytes(m);
+      const int64_t column = index * kPanelOutputs, columns = m.outputs - column;
+      Panel panel{reinterpret_cast<const float*>(head),
+                  head + panel_head_bytes(m.type),
+                  m.inputs,
+                  column,
+                  columns >= kPanelOutputs,
+                  {}};
+      for (int v = 0; v < kPanelVectors; ++v) panel.lanes[v] = lanes_below(columns - v * kLanes);
       multiply_rows<Weights, 8>(block, panel, 0);
     }
   }

@@ -48,6 +48,7 @@ struct Fp32Weights {
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
                                 int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
     const auto* w = reinterpret_cast<const float*>(weights);
+#pragma GCC unroll 2
     for (int64_t k = 0; k < inputs; ++k, w += kPanelOutputs) {
       if (kFetch) fetch_weights<kRows>(w);
 #pragma GCC unroll 8
@@ -72,6 +73,7 @@ struct Bf16Weights {
                                 int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
     const auto* w = reinterpret_cast<const int32_t*>(weights);
     const int64_t pairs = (inputs + 1) / 2;
+#pragma GCC unroll 2
     for (int64_t k = 0; k < pairs; ++k, w += kPanelOutputs) {
       if (kFetch) fetch_weights<kRows>(w);
 #pragma GCC unroll 8
