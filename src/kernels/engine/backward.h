@@ -154,17 +154,23 @@ inline bool load_gradient_rows(const GradientCall& call, const Sequence& s, int6
   const Gradients& g = call.gradients;
   const int64_t size = element_size(a);
   Ints largest = ints(0);
+  bool live[kGradientRows];
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    const KeyRange seen = visible_keys(a, s, row);
+    live[row - rows.begin] =
+        seen.begin < seen.end && g.lse[row_index(a, s, head, row)] != -__builtin_inff();
+  }
   const auto copy = [&](const ConstTensor& from, int64_t dims, float* to, float* to_pairs) {
     const int64_t pitch = rounded_up(dims, kLanes), step = from.strides.dim;
     const char* base = static_cast<const char*>(from.data);
+    // The next block's are asked for meanwhile: they were read a chunk of keys ago.
+    const int64_t ahead = kGradientRows * from.strides.row * size;
     for (int64_t row = rows.begin; row < rows.end; ++row) {
-      const KeyRange seen = visible_keys(a, s, row);
-      const bool live =
-          seen.begin < seen.end && g.lse[row_index(a, s, head, row)] != -__builtin_inff();
       const char* at = base + query_row_offset(a, s, from.strides, head, row) * size;
       const int64_t place = row - rows.begin;
       for (int64_t d = 0; d < pitch; d += kLanes) {
-        const Vec v = live ? load_row(at, a.type, step, d, dims - d) : zero();
+        __builtin_prefetch(at + ahead + d * step * size, 0, 2);
+        const Vec v = live[place] ? load_row(at, a.type, step, d, dims - d) : zero();
         largest = max(bits_of(abs(v)), largest);
         if (!to_pairs) {
           store(to + place * pitch + d, v);
@@ -175,7 +181,8 @@ inline bool load_gradient_rows(const GradientCall& call, const Sequence& s, int6
               place % 2 == 0 ? join_halves(v, zero()) : join_halves(lower_halves(load(target)), v));
       }
       for (int64_t d = 0; to_pairs && d < depth_of(a, dims); d += kLanes) {
-        store(to + place * pitch + d, live ? load_pairs(at, step, 2 * d, dims - 2 * d) : zero());
+        store(to + place * pitch + d,
+              live[place] ? load_pairs(at, step, 2 * d, dims - 2 * d) : zero());
       }
     }
   };
