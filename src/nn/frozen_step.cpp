@@ -81,6 +81,13 @@ class FrozenStep {
   // The sequences and key/value heads that one thread attends with.
   struct Part {
     Range sequences, kv_heads;
+    Range heads;      // those of queries
+    Range rows;       // of the sequences
+    int64_t queries;  // of one sequence
+
+    Range rows_in(Range block) const {
+      return {std::max(block.begin, rows.begin), std::min(block.end, rows.end)};
+    }
   };
 
   void work(const Team& team);
@@ -95,9 +102,9 @@ class FrozenStep {
   void normalise(Range rows, const Norm& norm, const float* from, float* to);
   void normalise_block(const Team& team, Range block, const Norm& norm);
   void attend_to(const Part& part, const Attention& weights, const Cached& cached,
-                 const kernels::Attention& settings, int64_t queries);
+                 const kernels::Attention& settings);
   void write(const float* row, int64_t count, void* to, int64_t offset) const;
-  Part part_of(const Team& team, int64_t sequences) const;
+  Part part_of(const Team& team, int64_t sequences, int64_t queries) const;
 
   // Calls pass(rows) for blocks of rows, or once for all of them where they are dealt to threads.
   template <class Pass>
@@ -270,9 +277,16 @@ void FrozenStep::normalise_block(const Team& team, Range block, const Norm& norm
   team.wait();
 }
 
-FrozenStep::Part FrozenStep::part_of(const Team& team, int64_t sequences) const {
-  if (sequences >= team.size) return {team.share(sequences), {0, kv_heads_}};
-  return {{0, sequences}, team.share(kv_heads_)};
+FrozenStep::Part FrozenStep::part_of(const Team& team, int64_t sequences, int64_t queries) const {
+  const bool enough = sequences >= team.size;
+  const Range mine = enough ? team.share(sequences) : Range{0, sequences};
+  const Range kv = enough ? Range{0, kv_heads_} : team.share(kv_heads_);
+  const int64_t group = heads_ / kv_heads_;
+  return {mine,
+          kv,
+          {kv.begin * group, kv.end * group},
+          {mine.begin * queries, mine.end * queries},
+          queries};
 }
 
 // Into numbers of the cache's type, `offset` of them behind `to`.
@@ -327,14 +341,11 @@ void FrozenStep::prepare_key_and_value(Range rows, Range heads, const Attention&
 }
 
 void FrozenStep::self_attention(const Team& team, const Attention& part, Cached& cached) {
-  const Part mine = part_of(team, batch_);
-  const int64_t group = heads_ / kv_heads_;
-  const Range heads{mine.kv_heads.begin * group, mine.kv_heads.end * group};
-  const Range own_rows{mine.sequences.begin * length_, mine.sequences.end * length_};
+  const Part mine = part_of(team, batch_, length_);
   by_blocks(team, [&](Range block) {
     project(team, block, part);
-    const Range rows{std::max(block.begin, own_rows.begin), std::min(block.end, own_rows.end)};
-    prepare_query(rows, heads, part, cosine_.defined() ? cosine_.size(1) : 0);
+    const Range rows = mine.rows_in(block);
+    prepare_query(rows, mine.heads, part, cosine_.defined() ? cosine_.size(1) : 0);
     prepare_key_and_value(rows, mine.kv_heads, part, cached);
   });
   const AttentionOptions& options = blocks_.attention_;
@@ -347,7 +358,7 @@ void FrozenStep::self_attention(const Team& team, const Attention& part, Cached&
   if (call_.lengths.defined()) {
     settings.key_lengths = call_.lengths.data_ptr<int64_t>() + mine.sequences.begin;
   }
-  attend_to(mine, part, cached, settings, length_);
+  attend_to(mine, part, cached, settings);
   team.wait();
   finish_attention(team, part, joined_ + 2 * kv_joined_);
 }
@@ -381,34 +392,29 @@ void FrozenStep::remember(const Team& team, const Attention& part, Cached& cache
 void FrozenStep::cross_attention(const Team& team, const Attention& part, Cached& cached) {
   const int64_t memories = cached.key.size(0);
   // Sequences that share a memory are further queries of one attention, as in DecoderBlock.
-  const int64_t queries = rows_ / memories;
-  const Part mine = part_of(team, memories);
-  const int64_t group = heads_ / kv_heads_;
-  const Range own_rows{mine.sequences.begin * queries, mine.sequences.end * queries};
-  const Range heads{mine.kv_heads.begin * group, mine.kv_heads.end * group};
+  const Part mine = part_of(team, memories, rows_ / memories);
   by_blocks(team, [&](Range block) {
     project(team, block, part);
-    const Range rows{std::max(block.begin, own_rows.begin), std::min(block.end, own_rows.end)};
-    prepare_query(rows, heads, part, 0);
+    prepare_query(mine.rows_in(block), mine.heads, part, 0);
   });
   kernels::Attention settings;
   if (call_.memory_lengths.defined()) {
     settings.key_lengths = call_.memory_lengths.data_ptr<int64_t>() + mine.sequences.begin;
   }
-  attend_to(mine, part, cached, settings, queries);
+  attend_to(mine, part, cached, settings);
   team.wait();
   finish_attention(team, part, joined_);
 }
 
 void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cached& cached,
-                           const kernels::Attention& settings, int64_t queries) {
+                           const kernels::Attention& settings) {
   if (part.sequences.size() == 0 || part.kv_heads.size() == 0) return;
-  const int64_t group = heads_ / kv_heads_, head = part.kv_heads.begin * group;
+  const int64_t head = part.heads.begin;
   kernels::Attention a = settings;
   a.batch = part.sequences.size();
   a.kv_heads = part.kv_heads.size();
-  a.heads = a.kv_heads * group;
-  a.queries = queries;
+  a.heads = part.heads.size();
+  a.queries = part.queries;
   a.keys = cached.length;
   a.dim = a.value_dim = dim_;
   a.threads = 1;
@@ -420,7 +426,6 @@ void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cac
     a.distance_bias = data(weights.distance_bias) + head * weights.distance_bias.size(1);
   }
   if (a.alibi_slopes != nullptr) a.alibi_slopes += head;
-  const int64_t first_row = part.sequences.begin * queries;
   const auto at = [&](const torch::Tensor& tensor, int64_t element) {
     return static_cast<char*>(tensor.data_ptr()) + element * tensor.element_size();
   };
@@ -439,10 +444,10 @@ void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cac
   const torch::Tensor& query = rounded() ? rounded_ : projected_;
   const torch::Tensor& output = rounded() ? mixed_rounded_ : mixed_;
   const auto strides = [&](const torch::Tensor& rows) {
-    return kernels::Strides{queries * rows.stride(0), dim_, rows.stride(0), 1};
+    return kernels::Strides{part.queries * rows.stride(0), dim_, rows.stride(0), 1};
   };
   const auto place = [&](const torch::Tensor& rows) {
-    return at(rows, first_row * rows.stride(0) + head * dim_);
+    return at(rows, part.rows.begin * rows.stride(0) + head * dim_);
   };
   if (rounded()) a.type = kernels::ElementType::kBFloat16;
   a.query = {place(query), strides(query)};
