@@ -117,6 +117,9 @@ class FrozenStep {
 
   bool rounded() const { return blocks_.precision_ != Precision::kFloat32; }
 
+  // Whether keys and values are kept beyond this call.
+  bool remembers() const { return call_.self != nullptr || call_.branches != nullptr; }
+
   const FrozenBlocks& blocks_;
   const FrozenBlocks::Call& call_;
   const Loops& loops_ = active_loops();
@@ -125,7 +128,6 @@ class FrozenStep {
   int64_t inner_pitch_ = 0;
   int team_size_;
   int64_t block_rows_;           // most rows of a pass
-  bool cached_;                  // keys and values are kept in a cache
   torch::Tensor cosine_, sine_;  // [length, half]
   torch::Tensor hidden_;         // [rows, hidden]: the residual stream
   torch::Tensor normed_;         // [block rows, hidden]
@@ -160,14 +162,14 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& hidden,
   columns_ = joined_ + 2 * kv_joined_ + (attention.output_gate ? joined_ : 0);
   team_size_ = team_size(blocks_.weights_.count() * rows_);
   block_rows_ = team_size_ == 1 ? std::min(rows_, kBlockRows) : rows_;
-  cached_ = call.self != nullptr || call.branches != nullptr;
   hidden_ = hidden.view({rows_, hidden_size_});
   normed_ = floats(block_rows_, hidden_size_);
   projected_ = floats(rows_, columns_);
   mixed_ = floats(rounded() ? block_rows_ : rows_, joined_);
   statistics_ = floats(2, block_rows_);
   if (rounded()) {
-    rounded_ = torch::empty({rows_, joined_ + (cached_ ? 0 : 2 * kv_joined_)}, torch::kBFloat16);
+    rounded_ =
+        torch::empty({rows_, joined_ + (remembers() ? 0 : 2 * kv_joined_)}, torch::kBFloat16);
     mixed_rounded_ = torch::empty({rows_, joined_}, torch::kBFloat16);
   }
   const kernels::WeightType type = blocks.weights_.type();
@@ -192,7 +194,7 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& hidden,
       self_.push_back({cache.key(layer), cache.value(layer), before, cache.length(), cache.places(),
                        cache.places_pitch()});
     }
-  } else if (cached_) {
+  } else if (remembers()) {
     before = call.self->front().length();
     for (KeyValueCache& cache : *call.self) {
       const auto [key, value] = cache.extend({batch_, kv_heads_, length_, dim_}, cache_type);
@@ -332,7 +334,7 @@ void FrozenStep::prepare_key_and_value(Range rows, Range heads, const Attention&
     for (int64_t head = heads.begin; head < heads.end; ++head) {
       if (gain != nullptr) rms_norm(key + head * dim_, dim_, gain);
       if (half > 0) rotate(key + head * dim_, half, data(cosine_) + turn, data(sine_) + turn);
-      if (!cached_ && !rounded()) continue;  // they lie there
+      if (!remembers() && !rounded()) continue;  // they lie there
       const int64_t at = cached.at(sequence, head, cached.offset + position);
       write(key + head * dim_, dim_, cached.key.data_ptr(), at);
       write(key + kv_joined_ + head * dim_, dim_, cached.value.data_ptr(), at);
