@@ -13,7 +13,7 @@
 namespace attend::kernels {
 namespace {
 
-constexpr Isa kNarrowIsa = Isa::kAvx512Bf16;  // whose engine reads narrow matrices
+constexpr Isa kBfloat16Isa = Isa::kAvx512Bf16;  // whose engine has products of bf16 numbers
 
 uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
@@ -103,7 +103,7 @@ PackedMatrix pack_matrix(WeightType type, int64_t outputs, int64_t inputs, const
       }
     }
   }
-  const bool narrows = may_narrow && type == WeightType::kBFloat16 && active_isa() == kNarrowIsa;
+  const bool narrows = may_narrow && type == WeightType::kBFloat16 && active_isa() == kBfloat16Isa;
   return narrows ? narrowed(matrix) : matrix;
 }
 
@@ -138,6 +138,11 @@ int64_t packed_row_bytes(WeightType type, int64_t inputs) {
   return (padded_inputs(type, inputs) * 4 + blocks * 8 + 63) / 64 * 64;
 }
 
+bool packs_as_bfloat16(WeightType type, int64_t inputs) {
+  return type == WeightType::kBFloat16 && active_isa() == kBfloat16Isa &&
+         padded_inputs(type, inputs) == inputs;
+}
+
 void pack_rows(WeightType type, const float* rows, int64_t count, int64_t inputs, int64_t stride,
                void* memory) {
   active_engine().pack_rows({type, rows, count, inputs, stride, memory});
@@ -146,7 +151,8 @@ void pack_rows(WeightType type, const float* rows, int64_t count, int64_t inputs
 void multiply(const PackedMatrix& matrix, const void* packed_rows, int64_t rows, int64_t begin,
               int64_t end, const ProductOutput& output) {
   assert(0 <= begin && end <= matrix.panels());
-  assert(!matrix.is_narrow() || active_isa() == kNarrowIsa);
+  assert(!matrix.is_narrow() || active_isa() == kBfloat16Isa);
+  assert(!output.add || (output.activation == nullptr && output.rounded == nullptr));
   active_engine().multiply({matrix, packed_rows, packed_row_bytes(matrix.type, matrix.inputs), rows,
                             begin, end, output});
 }
@@ -154,6 +160,7 @@ void multiply(const PackedMatrix& matrix, const void* packed_rows, int64_t rows,
 void multiply_floats(const PackedMatrix& matrix, const float* rows, int64_t stride, int64_t count,
                      int64_t begin, int64_t end, const ProductOutput& output) {
   assert(matrix.type == WeightType::kFloat32 && 0 <= begin && end <= matrix.panels());
+  assert(!output.add || (output.activation == nullptr && output.rounded == nullptr));
   active_engine().multiply({matrix, rows, stride * 4, count, begin, end, output});
 }
 

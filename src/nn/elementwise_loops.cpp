@@ -4,6 +4,10 @@
 #include <cfloat>
 #include <cmath>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "attend/kernels/attention.h"
 #include "elementwise_dispatch.h"
 #include "kernels/dropout.h"
@@ -15,6 +19,9 @@ namespace portable {
 namespace {
 constexpr bool kFused = false;  // multiply and add round once
 constexpr int64_t kRegisterFloats = 4;
+typedef float Vector __attribute__((vector_size(kRegisterFloats * sizeof(float))));
+inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 #include "elementwise_loops.h"
 }  // namespace
 }  // namespace portable
@@ -25,6 +32,9 @@ namespace avx2 {
 namespace {
 constexpr bool kFused = true;  // multiply and add round once
 constexpr int64_t kRegisterFloats = 8;
+typedef float Vector __attribute__((vector_size(kRegisterFloats * sizeof(float))));
+inline Vector larger(Vector a, Vector b) { return _mm256_max_ps(a, b); }
+inline Vector smaller(Vector a, Vector b) { return _mm256_min_ps(a, b); }
 #include "elementwise_loops.h"
 }  // namespace
 }  // namespace avx2
@@ -35,6 +45,9 @@ namespace avx512 {
 namespace {
 constexpr bool kFused = true;  // multiply and add round once
 constexpr int64_t kRegisterFloats = 16;
+typedef float Vector __attribute__((vector_size(kRegisterFloats * sizeof(float))));
+inline Vector larger(Vector a, Vector b) { return _mm512_max_ps(a, b); }
+inline Vector smaller(Vector a, Vector b) { return _mm512_min_ps(a, b); }
 #include "elementwise_loops.h"
 }  // namespace
 }  // namespace avx512

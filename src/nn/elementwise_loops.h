@@ -2,9 +2,23 @@
 //
 // Loops that the compiler turns into vector code. Included once per instruction set, inside a
 // namespace and a target of its own; see elementwise_loops.cpp. No includes here for that reason.
+//
+// That file gives Vector as well, a register of the target, for loops that the compiler makes no
+// vectors of by itself, or bad ones; with larger(a, b) and smaller(a, b), which are b where either
+// number is none.
 
 inline float load(float value) { return value; }
 inline float load(BFloat16 value) { return std::bit_cast<float>(uint32_t(value.bits) << 16); }
+
+inline void load_register(const float* in, Vector& to) { __builtin_memcpy(&to, in, sizeof to); }
+inline void load_register(const BFloat16* in, Vector& to) {
+  typedef uint16_t Halves __attribute__((vector_size(kRegisterFloats * sizeof(uint16_t))));
+  typedef uint32_t Words __attribute__((vector_size(kRegisterFloats * sizeof(uint32_t))));
+  Halves halves;
+  __builtin_memcpy(&halves, in, sizeof halves);
+  const Words words = __builtin_convertvector(halves, Words) << 16;
+  __builtin_memcpy(&to, &words, sizeof to);
+}
 
 inline void store(float value, float* to) { *to = value; }
 // Rounded to the nearest, ties to even; what is not a number stays that (the quiet bit is set).
@@ -62,9 +76,6 @@ void dropout(const Mask& mask, const In* in, Out* out, int64_t count) {
   }
 }
 
-// A register of the target, for loops that the compiler makes no vectors of by itself, or bad ones.
-typedef float Vector __attribute__((vector_size(kRegisterFloats * sizeof(float))));
-
 // e^y for y <= 0; relative error below 2e-7, 0 below -87.
 inline float exp_of_negative(float y) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer
@@ -110,8 +121,7 @@ inline float exact_gelu(float x) {
 // including file says, is that so, and the error below 2e-7.
 inline void quick_gelu(Vector& x) {
   constexpr float kEdge = 5.59f;
-  const Vector above = x > -kEdge ? x : (Vector{} - kEdge);
-  const Vector near = above < kEdge ? above : (Vector{} + kEdge);
+  const Vector near = smaller(larger(x, Vector{} - kEdge), Vector{} + kEdge);
   const Vector square = near * near;
   Vector p = 2.214534798e-08f * square + 6.356532358e-06f;
   p = p * square + 1.738504776e-04f;
@@ -124,7 +134,7 @@ inline void quick_gelu(Vector& x) {
   q = q * square + 2.528337648e-01f;
   q = q * square + 1.0f;
   const Vector mass = near * p / q + 0.5f;
-  x = (x < -FLT_MAX ? (Vector{} - FLT_MAX) : x) * mass;  // as in exact_gelu()
+  x = larger(Vector{} - FLT_MAX, x) * mass;  // as in exact_gelu()
 }
 
 inline void gelu(const float* in, float* out, int64_t count) {
@@ -135,7 +145,7 @@ inline void gelu(const float* in, float* out, int64_t count) {
   Vector x;
   int64_t i = 0;
   for (; i + kRegisterFloats <= count; i += kRegisterFloats) {
-    __builtin_memcpy(&x, in + i, sizeof x);
+    load_register(in + i, x);
     quick_gelu(x);
     __builtin_memcpy(out + i, &x, sizeof x);
   }
@@ -190,16 +200,15 @@ inline void swiglu(const float* gate, const float* in, float* out, int64_t count
 
 // In registers, since compilers do not make one of a maximum that NaN may stand in.
 inline float largest_of(const float* in, int64_t count) {
-  Vector most[2], next;
-  most[0] = most[1] = Vector{} - INFINITY;
+  Vector most[2] = {Vector{} - INFINITY, Vector{} - INFINITY}, next;
   int64_t i = 0;
   for (; i + 2 * kRegisterFloats <= count; i += 2 * kRegisterFloats) {
-    __builtin_memcpy(&next, in + i, sizeof next);
-    most[0] = next > most[0] ? next : most[0];
-    __builtin_memcpy(&next, in + i + kRegisterFloats, sizeof next);
-    most[1] = next > most[1] ? next : most[1];
+    load_register(in + i, next);
+    most[0] = larger(next, most[0]);
+    load_register(in + i + kRegisterFloats, next);
+    most[1] = larger(next, most[1]);
   }
-  most[0] = most[0] > most[1] ? most[0] : most[1];
+  most[0] = larger(most[0], most[1]);
   float largest = -INFINITY;
   for (; i < count; ++i) largest = in[i] > largest ? in[i] : largest;
   for (int64_t lane = 0; lane < kRegisterFloats; ++lane) {
@@ -212,23 +221,60 @@ inline float sum_of_exp(const float* in, int64_t count, float shift) {
   return sum_of(count, [&](int64_t at) { return exp_of_negative(in[at] - shift); });
 }
 
-// out = (in - mean) / deviation * gain + shift along each row.
+// sum_of() of (in[i] - middle)^kPower in registers: twice as many partial sums, added up by halves.
+template <int kPower, typename In>
+float sum_of_powers(const In* in, int64_t count, float middle) {
+  constexpr int64_t kParts = 2 * kLanes / kRegisterFloats;
+  Vector parts[kParts] = {};
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    for (int64_t part = 0; part < kParts; ++part) {
+      Vector away;
+      load_register(in + i + part * kRegisterFloats, away);
+      away -= middle;
+      parts[part] += kPower == 2 ? away * away : away;
+    }
+  }
+  for (int64_t half = kParts / 2; half > 0; half /= 2) {
+    for (int64_t part = 0; part < half; ++part) parts[part] += parts[part + half];
+  }
+  float lanes[kRegisterFloats];
+  __builtin_memcpy(lanes, parts, sizeof lanes);
+#pragma GCC unroll 4
+  for (int64_t half = kRegisterFloats / 2; half > 0; half /= 2) {
+    for (int64_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  }
+  for (; i < count; ++i) {
+    const float away = load(in[i]) - middle;
+    lanes[0] += kPower == 2 ? away * away : away;
+  }
+  return lanes[0];
+}
+
+// out = (in - mean) / deviation * gain + shift along each row. Some rows at a time: while one waits
+// for its sum, the processor adds up the next one.
 template <typename In, typename Out>
 void layer_norm(const NormRows& rows, const In* in, Out* out, float* mean, float* inverse) {
+  constexpr int64_t kRows = 8;
   const int64_t size = rows.size;
   const float share = 1.0f / float(size);
-  for (int64_t row = 0; row < rows.count; ++row, in += size, out += size) {
-    const float middle = sum_of(size, [&](int64_t i) { return load(in[i]); }) * share;
-    const float spread = share * sum_of(size, [&](int64_t i) {
-                           const float away = load(in[i]) - middle;
-                           return away * away;
-                         });
-    const float factor = 1.0f / std::sqrt(spread + rows.epsilon);
-    for (int64_t i = 0; i < size; ++i) {
-      store((load(in[i]) - middle) * factor * rows.gain[i] + rows.shift[i], out + i);
+  for (int64_t first = 0; first < rows.count; first += kRows) {
+    const int64_t last = std::min(first + kRows, rows.count);
+    for (int64_t row = first; row < last; ++row) {
+      mean[row] = share * sum_of_powers<1>(in + row * size, size, 0.0f);
     }
-    mean[row] = middle;
-    inverse[row] = factor;
+    for (int64_t row = first; row < last; ++row) {
+      const float spread = share * sum_of_powers<2>(in + row * size, size, mean[row]);
+      inverse[row] = 1.0f / std::sqrt(spread + rows.epsilon);
+    }
+    for (int64_t row = first; row < last; ++row) {
+      const In* from = in + row * size;
+      Out* to = out + row * size;
+      const float middle = mean[row], factor = inverse[row];
+      for (int64_t i = 0; i < size; ++i) {
+        store((load(from[i]) - middle) * factor * rows.gain[i] + rows.shift[i], to + i);
+      }
+    }
   }
 }
 

@@ -140,7 +140,7 @@ torch::Tensor FrozenLinear::forward(const torch::Tensor& input) const {
       detail::team_size(count * matrix.outputs * matrix.inputs), [&](const detail::Team& team) {
         packed.fill(from, team.share(count));
         team.wait();
-        detail::multiply(team, matrix, packed, from, count, {to, matrix.outputs, false});
+        detail::multiply(team, matrix, packed, from, {0, count}, {to, matrix.outputs, false});
       });
   return output;
 }

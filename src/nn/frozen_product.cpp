@@ -36,6 +36,15 @@ PackedRowBuffer::PackedRowBuffer(kernels::WeightType type, int64_t rows, int64_t
   if (!memory_) throw std::bad_alloc();
 }
 
+uint16_t* PackedRowBuffer::bfloat16_rows() const {
+  return kernels::packs_as_bfloat16(type_, inputs_) ? static_cast<uint16_t*>(memory_.get())
+                                                    : nullptr;
+}
+
+int64_t PackedRowBuffer::bfloat16_stride() const {
+  return kernels::packed_row_bytes(type_, inputs_) / int64_t{sizeof(uint16_t)};
+}
+
 void PackedRowBuffer::fill(const float* source, Range which) const {
   if (!memory_) return;
   auto* to =
@@ -57,9 +66,9 @@ void PackedRowBuffer::multiply(const float* source, Range which,
 }
 
 Range multiply(const Team& team, const kernels::PackedMatrix& matrix, const PackedRowBuffer& buffer,
-               const float* source, int64_t rows, const kernels::ProductOutput& output) {
+               const float* source, Range rows, const kernels::ProductOutput& output) {
   const Range panels = team.share(matrix.panels());
-  buffer.multiply(source, {0, rows}, matrix, panels, output);
+  buffer.multiply(source, rows, matrix, panels, output);
   return {panels.begin * kernels::kPanelOutputs,
           std::min(matrix.outputs, panels.end * kernels::kPanelOutputs)};
 }

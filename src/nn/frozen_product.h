@@ -44,6 +44,13 @@ class PackedRowBuffer {
   /// read as they are and no memory is taken.
   PackedRowBuffer(kernels::WeightType type, int64_t rows, int64_t inputs, int64_t stride);
 
+  /// The rows themselves, where others may write them as bf16 numbers instead of calling fill();
+  /// otherwise null.
+  uint16_t* bfloat16_rows() const;
+
+  /// Between those, in numbers.
+  int64_t bfloat16_stride() const;
+
   /// Takes the rows `which` of `source`.
   void fill(const float* source, Range which) const;
 
@@ -58,8 +65,8 @@ class PackedRowBuffer {
   std::shared_ptr<void> memory_;  // none with kFloat32
 };
 
-/// This thread's panels of a product with the first `rows` rows. Returns its columns.
+/// This thread's panels of a product with `rows` of the buffer. Returns its columns.
 Range multiply(const Team& team, const kernels::PackedMatrix& matrix, const PackedRowBuffer& buffer,
-               const float* source, int64_t rows, const kernels::ProductOutput& output);
+               const float* source, Range rows, const kernels::ProductOutput& output);
 
 }  // namespace attend::detail

@@ -17,11 +17,10 @@ namespace attend::detail {
 namespace {
 
 constexpr float kRmsEpsilon = 1e-6f;  // RmsNorm's
-constexpr int64_t kBlockRows = 64;
 
-// Sequences that stand on their own go by parts of about so many rows, whose numbers of all blocks
-// stay in one core's cache.
-constexpr int64_t kPartRows = 128;
+// What a pass makes of so many rows stays in one core's cache. Sequences that stand on their own go
+// by parts of about as many.
+constexpr int64_t kBlockRows = 128;
 
 torch::Tensor floats(int64_t rows, int64_t columns) {
   return torch::empty({rows, columns}, torch::kFloat);
@@ -55,6 +54,12 @@ class FrozenStep {
              const FrozenBlocks::Call& call);
 
   void run();
+
+  /// Then run() takes these sequences, as many and as long: what it needs is not made once more.
+  void take(const torch::Tensor& hidden, const FrozenBlocks::Call& call) {
+    hidden_ = hidden.view({rows_, hidden_size_});
+    call_ = &call;
+  }
 
  private:
   using Attention = FrozenBlocks::Attention;
@@ -97,6 +102,7 @@ class FrozenStep {
   void finish_attention(const Team& team, const Attention& part, int64_t gate_column);
   void feed_forward(const Team& team, const FrozenBlocks::Block& weights);
   void project(const Team& team, Range block, const Attention& part);
+  bool reads_projected(const Attention& part) const;
   void prepare_query(Range rows, Range heads, const Attention& part, int64_t half);
   void prepare_key_and_value(Range rows, Range heads, const Attention& part, const Cached& cached);
   void normalise(Range rows, const Norm& norm, const float* from, float* to);
@@ -115,13 +121,19 @@ class FrozenStep {
     }
   }
 
+  // Whether attention writes its output just as the next product reads it; a gate wants floats.
+  bool attends_packed() const {
+    return !blocks_.attention_.output_gate &&
+           kernels::packs_as_bfloat16(blocks_.weights_.type(), joined_);
+  }
+
   bool rounded() const { return blocks_.precision_ != Precision::kFloat32; }
 
   // Whether keys and values are kept beyond this call.
-  bool remembers() const { return call_.self != nullptr || call_.branches != nullptr; }
+  bool remembers() const { return call_->self != nullptr || call_->branches != nullptr; }
 
   const FrozenBlocks& blocks_;
-  const FrozenBlocks::Call& call_;
+  const FrozenBlocks::Call* call_;
   const Loops& loops_ = active_loops();
   int64_t batch_, length_, rows_, hidden_size_;
   int64_t heads_, kv_heads_, dim_, joined_, kv_joined_, inner_, columns_;
@@ -146,7 +158,7 @@ class FrozenStep {
 
 FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& hidden,
                        const FrozenBlocks::Call& call)
-    : blocks_(blocks), call_(call) {
+    : blocks_(blocks), call_(&call) {
   const EncoderOptions& block = blocks.options_.block;
   const AttentionOptions& attention = blocks.attention_;
   batch_ = hidden.size(0);
@@ -170,11 +182,16 @@ FrozenStep::FrozenStep(const FrozenBlocks& blocks, const torch::Tensor& hidden,
   if (rounded()) {
     rounded_ =
         torch::empty({rows_, joined_ + (remembers() ? 0 : 2 * kv_joined_)}, torch::kBFloat16);
-    mixed_rounded_ = torch::empty({rows_, joined_}, torch::kBFloat16);
   }
   const kernels::WeightType type = blocks.weights_.type();
   packed_hidden_.emplace(type, block_rows_, hidden_size_, hidden_size_);
-  packed_joined_.emplace(type, block_rows_, joined_, joined_);
+  packed_joined_.emplace(type, attends_packed() ? rows_ : block_rows_, joined_, joined_);
+  if (attends_packed()) {
+    mixed_rounded_ = torch::from_blob(packed_joined_->bfloat16_rows(), {rows_, joined_},
+                                      {packed_joined_->bfloat16_stride(), 1}, torch::kBFloat16);
+  } else if (rounded()) {
+    mixed_rounded_ = torch::empty({rows_, joined_}, torch::kBFloat16);
+  }
   if (inner_ > 0) {
     // Rows a power of two apart would share the sets of a cache.
     inner_pitch_ = inner_ + 16;
@@ -300,15 +317,28 @@ void FrozenStep::write(const float* row, int64_t count, void* to, int64_t offset
   }
 }
 
+// Whether attention reads what is projected just as the product leaves it, which rounds it then if
+// that is wanted.
+bool FrozenStep::reads_projected(const Attention& part) const {
+  return !remembers() && !part.query_norm.defined() && !cosine_.defined() &&
+         !(rounded() && blocks_.attention_.output_gate);
+}
+
 void FrozenStep::project(const Team& team, Range block, const Attention& part) {
   normalise_block(team, block, part.norm);
-  multiply(team, blocks_.weights_[part.input], *packed_hidden_, data(normed_), block.size(),
-           {projected_.data_ptr<float>() + block.begin * columns_, columns_, false});
+  kernels::ProductOutput output{projected_.data_ptr<float>() + block.begin * columns_, columns_};
+  if (rounded() && reads_projected(part)) {
+    output.stride = rounded_.stride(0);
+    output.rounded = static_cast<uint16_t*>(rounded_.data_ptr()) + block.begin * output.stride;
+  }
+  multiply(team, blocks_.weights_[part.input], *packed_hidden_, data(normed_), {0, block.size()},
+           output);
   team.wait();
 }
 
 // The query heads of projected rows, ready for attention; of each, 2 * `half` numbers are rotated.
 void FrozenStep::prepare_query(Range rows, Range heads, const Attention& part, int64_t half) {
+  if (reads_projected(part)) return;
   const int64_t first = heads.begin * dim_;
   const float* gain = data(part.query_norm);
   for (int64_t row = rows.begin; row < rows.end; ++row) {
@@ -326,6 +356,7 @@ void FrozenStep::prepare_query(Range rows, Range heads, const Attention& part, i
 // Likewise key and value heads, which go where attention reads them.
 void FrozenStep::prepare_key_and_value(Range rows, Range heads, const Attention& part,
                                        const Cached& cached) {
+  if (reads_projected(part)) return;
   const int64_t half = cosine_.defined() ? cosine_.size(1) : 0;
   const float* gain = data(part.key_norm);
   for (int64_t row = rows.begin; row < rows.end; ++row) {
@@ -334,7 +365,7 @@ void FrozenStep::prepare_key_and_value(Range rows, Range heads, const Attention&
     for (int64_t head = heads.begin; head < heads.end; ++head) {
       if (gain != nullptr) rms_norm(key + head * dim_, dim_, gain);
       if (half > 0) rotate(key + head * dim_, half, data(cosine_) + turn, data(sine_) + turn);
-      if (!remembers() && !rounded()) continue;  // they lie there
+      if (!remembers() && !rounded()) continue;
       const int64_t at = cached.at(sequence, head, cached.offset + position);
       write(key + head * dim_, dim_, cached.key.data_ptr(), at);
       write(key + kv_joined_ + head * dim_, dim_, cached.value.data_ptr(), at);
@@ -357,8 +388,8 @@ void FrozenStep::self_attention(const Team& team, const Attention& part, Cached&
   settings.window_left = std::max<int64_t>(options.window_left, -1);
   settings.window_right = std::max<int64_t>(options.window_right, -1);
   settings.alibi_slopes = data(blocks_.alibi_slopes_);
-  if (call_.lengths.defined()) {
-    settings.key_lengths = call_.lengths.data_ptr<int64_t>() + mine.sequences.begin;
+  if (call_->lengths.defined()) {
+    settings.key_lengths = call_->lengths.data_ptr<int64_t>() + mine.sequences.begin;
   }
   attend_to(mine, part, cached, settings);
   team.wait();
@@ -366,16 +397,16 @@ void FrozenStep::self_attention(const Team& team, const Attention& part, Cached&
 }
 
 void FrozenStep::remember(const Team& team, const Attention& part, Cached& cached) {
-  const int64_t memories = call_.memory.size(0), length = call_.memory.size(1);
+  const int64_t memories = call_->memory.size(0), length = call_->memory.size(1);
   const int64_t count = memories * length;
   // All layers read the same rows: the first one packs them.
   if (&cached == &cross_.front()) {
-    packed_memory_->fill(data(call_.memory), team.share(count));
+    packed_memory_->fill(data(call_->memory), team.share(count));
   }
   team.wait();
   float* rows = memory_rows_.data_ptr<float>();
-  multiply(team, blocks_.weights_[part.memory], *packed_memory_, data(call_.memory), count,
-           {rows, 2 * kv_joined_, false});
+  multiply(team, blocks_.weights_[part.memory], *packed_memory_, data(call_->memory), {0, count},
+           {rows, 2 * kv_joined_});
   team.wait();
   const Range mine = team.share(count);
   void *keys = cached.key.data_ptr(), *values = cached.value.data_ptr();
@@ -400,8 +431,8 @@ void FrozenStep::cross_attention(const Team& team, const Attention& part, Cached
     prepare_query(mine.rows_in(block), mine.heads, part, 0);
   });
   kernels::Attention settings;
-  if (call_.memory_lengths.defined()) {
-    settings.key_lengths = call_.memory_lengths.data_ptr<int64_t>() + mine.sequences.begin;
+  if (call_->memory_lengths.defined()) {
+    settings.key_lengths = call_->memory_lengths.data_ptr<int64_t>() + mine.sequences.begin;
   }
   attend_to(mine, part, cached, settings);
   team.wait();
@@ -458,24 +489,28 @@ void FrozenStep::attend_to(const Part& part, const Attention& weights, const Cac
 
 void FrozenStep::finish_attention(const Team& team, const Attention& part, int64_t gate_column) {
   by_blocks(team, [&](Range block) {
-    const Range rows = team.share(block.size());
     float* mixed = mixed_.data_ptr<float>() + (rounded() ? 0 : block.begin * joined_);
-    if (rounded()) {
-      const auto* from = static_cast<const BFloat16*>(mixed_rounded_.data_ptr());
-      loops_.to_float(from + (block.begin + rows.begin) * joined_, mixed + rows.begin * joined_,
-                      rows.size() * joined_);
-    }
-    if (blocks_.attention_.output_gate) {
-      const float* gate = projected_.data_ptr<float>() + block.begin * columns_ + gate_column;
-      for (int64_t row = rows.begin; row < rows.end; ++row) {
-        for (int64_t i = 0; i < joined_; ++i) {
-          mixed[row * joined_ + i] /= 1 + std::exp(-gate[row * columns_ + i]);
+    Range packed = block;
+    if (!attends_packed()) {
+      packed = {0, block.size()};
+      const Range rows = team.share(block.size());
+      if (rounded()) {
+        const auto* from = static_cast<const BFloat16*>(mixed_rounded_.data_ptr());
+        loops_.to_float(from + (block.begin + rows.begin) * joined_, mixed + rows.begin * joined_,
+                        rows.size() * joined_);
+      }
+      if (blocks_.attention_.output_gate) {
+        const float* gate = projected_.data_ptr<float>() + block.begin * columns_ + gate_column;
+        for (int64_t row = rows.begin; row < rows.end; ++row) {
+          for (int64_t i = 0; i < joined_; ++i) {
+            mixed[row * joined_ + i] /= 1 + std::exp(-gate[row * columns_ + i]);
+          }
         }
       }
+      packed_joined_->fill(mixed, rows);
+      team.wait();
     }
-    packed_joined_->fill(mixed, rows);
-    team.wait();
-    multiply(team, blocks_.weights_[part.output], *packed_joined_, mixed, block.size(),
+    multiply(team, blocks_.weights_[part.output], *packed_joined_, mixed, packed,
              {hidden_.data_ptr<float>() + block.begin * hidden_size_, hidden_size_, true});
     team.wait();
   });
@@ -484,29 +519,29 @@ void FrozenStep::finish_attention(const Team& team, const Attention& part, int64
 void FrozenStep::feed_forward(const Team& team, const FrozenBlocks::Block& weights) {
   float* inner = inner_rows_.data_ptr<float>();
   float* gate = gate_rows_.defined() ? gate_rows_.data_ptr<float>() : nullptr;
-  const auto activate = [&](int64_t at, int64_t count) {
-    if (gate != nullptr) {
-      loops_.swiglu_float(gate + at, inner + at, inner + at, count);
-    } else {
-      loops_.gelu_float(inner + at, inner + at, count);
-    }
-  };
+  kernels::ProductOutput up{inner, inner_pitch_};
+  if (gate == nullptr) {
+    up.activation = loops_.gelu_float;
+    up.rounded = packed_inner_->bfloat16_rows();
+    if (up.rounded != nullptr) up.stride = packed_inner_->bfloat16_stride();
+  }
   by_blocks(team, [&](Range block) {
-    const int64_t rows = block.size();
+    const Range rows{0, block.size()};
     normalise_block(team, block, weights.feed_forward_norm);
-    const auto multiply_normed = [&](size_t index, float* to) {
-      return multiply(team, blocks_.weights_[index], *packed_hidden_, data(normed_), rows,
-                      {to, inner_pitch_, false});
+    const auto multiply_normed = [&](size_t index, const kernels::ProductOutput& output) {
+      return multiply(team, blocks_.weights_[index], *packed_hidden_, data(normed_), rows, output);
     };
-    const Range columns = multiply_normed(weights.up, inner);
-    if (gate != nullptr) multiply_normed(weights.gate, gate);
-    for (int64_t row = 0; row < rows; ++row) {
-      activate(row * inner_pitch_ + columns.begin, columns.size());
-      if (team.size == 1) packed_inner_->fill(inner, {row, row + 1});
+    const Range columns = multiply_normed(weights.up, up);
+    if (gate != nullptr) {
+      multiply_normed(weights.gate, {gate, inner_pitch_});
+      for (int64_t row = 0; row < rows.size(); ++row) {
+        const int64_t at = row * inner_pitch_ + columns.begin;
+        loops_.swiglu_float(gate + at, inner + at, inner + at, columns.size());
+      }
     }
-    if (team.size > 1) {
-      team.wait();
-      packed_inner_->fill(inner, team.share(rows));
+    team.wait();
+    if (up.rounded == nullptr) {
+      packed_inner_->fill(inner, team.share(rows.size()));
       team.wait();
     }
     multiply(team, blocks_.weights_[weights.down], *packed_inner_, inner, rows,
@@ -523,7 +558,7 @@ torch::Tensor FrozenBlocks::forward(const torch::Tensor& input, const Call& call
   const bool alone = call.self == nullptr && call.branches == nullptr && call.cross == nullptr &&
                      !call.memory.defined();
   const int64_t batch = input.size(0), length = std::max<int64_t>(1, input.size(1));
-  const int64_t each = std::max<int64_t>(1, kPartRows / length);
+  const int64_t each = std::max<int64_t>(1, kBlockRows / length);
   const int64_t parts = (batch + each - 1) / each, threads = at::get_num_threads();
   torch::Tensor output = torch::empty(input.sizes(), torch::kFloat);
   // Few parts would be unequal shares: the threads take every pass together then.
@@ -533,12 +568,21 @@ torch::Tensor FrozenBlocks::forward(const torch::Tensor& input, const Call& call
   }
   at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     const torch::NoGradGuard no_grad;
+    std::optional<FrozenStep> step;
+    int64_t last_count = 0;
     for (int64_t part = begin; part < end; ++part) {
       const int64_t first = batch * part / parts, count = batch * (part + 1) / parts - first;
       Call mine;
       if (own.lengths.defined()) mine.lengths = own.lengths.narrow(0, first, count);
       const torch::Tensor hidden = output.narrow(0, first, count);
-      FrozenStep(*this, hidden.copy_(input.narrow(0, first, count)), mine).run();
+      hidden.copy_(input.narrow(0, first, count));
+      if (count == last_count) {
+        step->take(hidden, mine);
+      } else {
+        step.emplace(*this, hidden, mine);
+        last_count = count;
+      }
+      step->run();
     }
   });
   return output;

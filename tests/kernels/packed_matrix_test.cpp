@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <memory>
@@ -178,6 +179,61 @@ TEST_P(PackedMatrixTest, ManyRowsGiveWhatEachGivesAlone) {
 }
 
 // The largest sums that 512 inputs can have must not overflow.
+uint16_t bf16(float number) {
+  const auto bits = std::bit_cast<uint32_t>(number);
+  return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+// The same sums; whole panels and part of one, tiles of every height.
+TEST_P(PackedMatrixTest, ActivationAndRoundingComeAfterTheSum) {
+  const auto halve_and_add = [](const float* in, float* out, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) out[i] = in[i] / 2 + 1;
+  };
+  for (const auto& [outputs, inputs, rows] :
+       {std::tuple{1, 5, 1}, {33, 7, 2}, {64, 70, 15}, {100, 130, 3 * 512}}) {
+    Problem p{GetParam(), outputs, inputs, rows};
+    const std::vector<float> plain = p.product(rows, 0.5f, false);
+    const int64_t stride = outputs + 3;
+    std::vector<float> changed(plain.size(), 0.5f);
+    std::vector<uint16_t> rounded(plain.size(), bf16(0.5f)), both = rounded;
+    const auto multiply_into = [&](const ProductOutput& output) {
+      multiply(p.matrix, p.packed_input.get(), rows, 0, p.matrix.panels(), output);
+    };
+    multiply_into({changed.data(), stride, false, halve_and_add});
+    multiply_into({nullptr, stride, false, nullptr, rounded.data()});
+    multiply_into({nullptr, stride, false, halve_and_add, both.data()});
+    for (size_t at = 0; at < plain.size(); ++at) {
+      const bool inside = int64_t(at) % stride < outputs;
+      const float expected = inside ? plain[at] / 2 + 1 : 0.5f;
+      ASSERT_EQ(changed[at], expected) << outputs << "x" << inputs << " at " << at;
+      ASSERT_EQ(rounded[at], bf16(inside ? plain[at] : 0.5f)) << at;
+      ASSERT_EQ(both[at], bf16(expected)) << at;
+    }
+  }
+}
+
+TEST_P(PackedMatrixTest, PackedRowsOfBfloat16LieSideBySide) {
+  const int64_t inputs = 68;
+  if (!packs_as_bfloat16(GetParam(), inputs)) {
+    GTEST_SKIP() << "another form for these weights or this instruction set";
+  }
+  EXPECT_FALSE(packs_as_bfloat16(GetParam(), inputs + 1)) << "rows are filled up to whole steps";
+  Problem p{GetParam(), 33, inputs, 9};
+  const std::vector<float> expected = p.product(p.rows, 0, false);
+  for (int64_t row = 0; row < p.rows; ++row) {
+    auto* to = static_cast<uint16_t*>(p.packed_input.get()) +
+               row * packed_row_bytes(GetParam(), inputs) / 2;
+    for (int64_t i = 0; i < inputs; ++i) {
+      const uint16_t number = bf16(p.input[size_t(row * inputs + i)]);
+      ASSERT_EQ(to[i], number) << row << ", " << i;
+      to[i] = number;
+    }
+  }
+  std::vector<float> found(expected.size());
+  multiply(p.matrix, p.packed_input.get(), p.rows, 0, p.matrix.panels(), {found.data(), 36, false});
+  EXPECT_EQ(found, expected);
+}
+
 TEST_P(PackedMatrixTest, LargestProductsDoNotOverflow) {
   Problem p{GetParam(), 32, 1024, 2};
   std::fill(p.weight.begin(), p.weight.end(), -3.0f);

@@ -61,16 +61,23 @@ float packed_weight(const PackedMatrix& matrix, int64_t output, int64_t input);
 /// Memory of one packed input row, a multiple of 64.
 int64_t packed_row_bytes(WeightType type, int64_t inputs);
 
+/// Whether pack_rows() turns a row of `inputs` into so many bf16 numbers, side by side, under the
+/// active_isa(): then others may write packed rows as well, packed_row_bytes() apart.
+bool packs_as_bfloat16(WeightType type, int64_t inputs);
+
 /// Rounds `count` rows, `stride` floats apart, into `memory` (aligned to 64 bytes): the form in
 /// which multiply() reads them under the same active_isa().
 void pack_rows(WeightType type, const float* rows, int64_t count, int64_t inputs, int64_t stride,
                void* memory);
 
-/// Where a product is written.
+/// Where a product is written, and as what.
 struct ProductOutput {
   float* data = nullptr;  ///< [rows, outputs of the matrix]
-  int64_t stride = 0;     ///< between rows, in floats
+  int64_t stride = 0;     ///< between rows, in numbers
   bool add = false;       ///< to what is there (a residual), instead of overwriting it
+  /// What becomes of the sums, number by number; out may be in. Null: nothing. Not with `add`.
+  void (*activation)(const float* in, float* out, int64_t count) = nullptr;
+  uint16_t* rounded = nullptr;  ///< bf16 numbers, written in place of `data`. Not with `add`.
 };
 
 /// Panels [begin, end) of `rows` packed input rows times the matrix's transpose, plus the bias. One

@@ -7,13 +7,20 @@ struct Panel {
   const float* bias;  // with int8 weights their scales stand behind it
   const uint8_t* weights;
   int64_t inputs;
-  int64_t column;  // of the output
-  bool whole;      // kPanelOutputs columns
+  int64_t column;   // the first one of the output
+  int64_t columns;  // of them, at most kPanelOutputs
+  bool whole;       // kPanelOutputs columns
   Mask lanes[kPanelVectors];
 };
 
-// One register tile: sums of kRows rows, written as `output` says.
 // The explicit fma keeps the compiler from fusing in one tile what it does not fuse in another.
+template <bool kScaled>
+ATTEND_INLINE Vec with_bias(Vec sum, const Panel& panel, int v) {
+  const Vec shift = load(panel.bias + v * kLanes);
+  return kScaled ? fma(sum, load(panel.bias + kPanelOutputs + v * kLanes), shift) : add(sum, shift);
+}
+
+// One register tile: sums of kRows rows, written as `output` says.
 template <bool kScaled, bool kWhole, int kRows>
 ATTEND_INLINE void write_tile(const Vec (&sums)[kRows][kPanelVectors], const Panel& panel,
                               const ProductOutput& output, int64_t row) {
@@ -24,9 +31,7 @@ ATTEND_INLINE void write_tile(const Vec (&sums)[kRows][kPanelVectors], const Pan
   for (int r = 0; r < kRows; ++r, to += stride) {
 #pragma GCC unroll 8
     for (int v = 0; v < kPanelVectors; ++v) {
-      const Vec shift = load(panel.bias + v * kLanes);
-      Vec sum = kScaled ? fma(sums[r][v], load(panel.bias + kPanelOutputs + v * kLanes), shift)
-                        : add(sums[r][v], shift);
+      Vec sum = with_bias<kScaled>(sums[r][v], panel, v);
       float* place = to + v * kLanes;
       if (kWhole) {
         if (adds) sum = add(sum, load(place));
@@ -39,8 +44,22 @@ ATTEND_INLINE void write_tile(const Vec (&sums)[kRows][kPanelVectors], const Pan
   }
 }
 
+// The same through memory, [rows][kPanelOutputs], where more is asked for than sums.
+inline void write_changed(float* numbers, int rows, const Panel& panel, const ProductOutput& output,
+                          int64_t row) {
+  if (output.activation) output.activation(numbers, numbers, rows * kPanelOutputs);
+  const ElementType type = output.rounded ? ElementType::kBFloat16 : ElementType::kFloat32;
+  for (int r = 0; r < rows; ++r, ++row, numbers += kPanelOutputs) {
+    const int64_t at = row * output.stride + panel.column;
+    char* to = output.rounded ? reinterpret_cast<char*>(output.rounded + at)
+                              : reinterpret_cast<char*>(output.data + at);
+    store_row(to, type, 1, numbers, panel.columns);
+  }
+}
+
 template <class Weights, int kRows, bool kFetch>
-ATTEND_INLINE void multiply_tile(const MatrixProduct& p, const Panel& panel, int64_t row) {
+ATTEND_INLINE void multiply_tile(const MatrixProduct& p, const Panel& panel, int64_t row,
+                                 int64_t ahead = 0) {
   Vec sums[kRows][kPanelVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
@@ -49,21 +68,33 @@ ATTEND_INLINE void multiply_tile(const MatrixProduct& p, const Panel& panel, int
   }
   Weights::template sum<kRows, kFetch>(
       panel.weights, static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes, p.row_bytes,
-      panel.inputs, sums);
-  if (panel.whole) {
+      panel.inputs, sums, ahead);
+  if (p.output.activation || p.output.rounded) {
+    alignas(64) float numbers[kRows * kPanelOutputs];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kPanelVectors; ++v) {
+        store(numbers + r * kPanelOutputs + v * kLanes,
+              with_bias<Weights::kScaled>(sums[r][v], panel, v));
+      }
+    }
+    write_changed(numbers, kRows, panel, p.output, row);
+  } else if (panel.whole) {
     write_tile<Weights::kScaled, true>(sums, panel, p.output, row);
   } else {
     write_tile<Weights::kScaled, false>(sums, panel, p.output, row);
   }
 }
 
-// As many tiles of kRows as there are, then smaller ones.
+// As many tiles of kRows as there are, then smaller ones. The first one fetches what it reads soon,
+// the second one the next panel.
 template <class Weights, int kRows>
 inline void multiply_rows(const MatrixProduct& p, const Panel& panel, int64_t row) {
   if constexpr (kRows <= Weights::kMostRows) {
-    if (row == 0 && kRows <= p.rows) {
-      multiply_tile<Weights, kRows, true>(p, panel, row);
-      row += kRows;
+    for (int64_t ahead = Weights::kAhead; row < 2 * kRows && row + kRows <= p.rows; row += kRows) {
+      multiply_tile<Weights, kRows, true>(p, panel, row, ahead);
+      ahead = panel_bytes(p.matrix);
     }
     for (; row + kRows <= p.rows; row += kRows) multiply_tile<Weights, kRows, false>(p, panel, row);
   }
@@ -80,8 +111,12 @@ inline void multiply_panels(const MatrixProduct& p) {
   const int64_t tiles = at_least(1, kMostRowBytes / (p.row_bytes * kMostMatrixRows));
   const int64_t most = tiles * kMostMatrixRows;
   for (int64_t row = 0; row < p.rows; row += most) {
-    const ProductOutput output{p.output.data + row * p.output.stride, p.output.stride,
-                               p.output.add};
+    ProductOutput output = p.output;
+    if (output.rounded) {
+      output.rounded += row * output.stride;
+    } else {
+      output.data += row * output.stride;
+    }
     const auto* rows = static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes;
     const MatrixProduct block{p.matrix, rows,  p.row_bytes, at_most(most, p.rows - row),
                               p.begin,  p.end, output};
@@ -93,6 +128,7 @@ inline void multiply_panels(const MatrixProduct& p) {
                   head + panel_head_bytes(m.type),
                   m.inputs,
                   column,
+                  at_most(columns, kPanelOutputs),
                   columns >= kPanelOutputs,
                   {}};
       for (int v = 0; v < kPanelVectors; ++v) panel.lanes[v] = lanes_below(columns - v * kLanes);

@@ -13,14 +13,12 @@ constexpr int kPanelVectors = int(kPanelOutputs) / kLanes;
 // 24 accumulators leave no registers for the rows' broadcast numbers; 16 do, and were faster.
 constexpr int kMostMatrixRows = kLanes == 16 ? 8 : kAccumulators / kPanelVectors > 1 ? 2 : 1;
 
-// Weights are read once, the first tile of a panel does it. What it needs is asked for this many
-// bytes ahead: by one row into L1; by eight, which keep a core busy, into L2. Between them the
-// processor's own prefetching was measured to be the faster.
-constexpr int64_t kAhead = 8192;
-
+// Weights are read once, the first tile of a panel does it. What it needs is asked for kAhead bytes
+// ahead: by one row into L1; by eight, which keep a core busy, into L2. Between them the processor's
+// own prefetching was measured to be the faster. A second tile of eight asks for the next panel.
 template <int kRows>
-ATTEND_INLINE void fetch_weights(const void* weights) {
-  const char* line = static_cast<const char*>(weights) + kAhead;
+ATTEND_INLINE void fetch_weights(const void* weights, int64_t ahead) {
+  const char* line = static_cast<const char*>(weights) + ahead;
   if constexpr (kRows == 1) {
     __builtin_prefetch(line, 0, 3);
     __builtin_prefetch(line + 64, 0, 3);
@@ -43,14 +41,16 @@ ATTEND_INLINE Number row_place(const uint8_t* rows, int64_t stride, int r, int64
 struct Fp32Weights {
   static constexpr bool kScaled = false;
   static constexpr int kMostRows = kMostMatrixRows;
+  static constexpr int64_t kAhead = 8192;
 
   template <int kRows, bool kFetch, bool kAcross = false>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
-                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
+                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors],
+                                int64_t ahead = 0) {
     const auto* w = reinterpret_cast<const float*>(weights);
 #pragma GCC unroll 2
     for (int64_t k = 0; k < inputs; ++k, w += kPanelOutputs) {
-      if (kFetch) fetch_weights<kRows>(w);
+      if (kFetch) fetch_weights<kRows>(w, ahead);
 #pragma GCC unroll 8
       for (int v = 0; v < kPanelVectors; ++v) {
         const Vec weight = load(w + v * kLanes);
@@ -67,15 +67,17 @@ struct Fp32Weights {
 struct Bf16Weights {
   static constexpr bool kScaled = false;
   static constexpr int kMostRows = kMostMatrixRows;
+  static constexpr int64_t kAhead = 8192;
 
   template <int kRows, bool kFetch, bool kAcross = false>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
-                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
+                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors],
+                                int64_t ahead = 0) {
     const auto* w = reinterpret_cast<const int32_t*>(weights);
     const int64_t pairs = (inputs + 1) / 2;
 #pragma GCC unroll 2
     for (int64_t k = 0; k < pairs; ++k, w += kPanelOutputs) {
-      if (kFetch) fetch_weights<kRows>(w);
+      if (kFetch) fetch_weights<kRows>(w, ahead);
 #pragma GCC unroll 8
       for (int v = 0; v < kPanelVectors; ++v) {
         const Vec weight = load_bits(w + v * kLanes);
@@ -112,10 +114,12 @@ ATTEND_INLINE Ints add_byte_products(Ints sum, Ints weights, int32_t bytes) {
 struct Int8Weights {
   static constexpr bool kScaled = true;
   static constexpr int kMostRows = kMostMatrixRows / 2;
+  static constexpr int64_t kAhead = 8192;
 
   template <int kRows, bool kFetch>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
-                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
+                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors],
+                                int64_t ahead = 0) {
     const int64_t padded = padded_inputs(WeightType::kInt8, inputs);
     for (int64_t first = 0, block = 0; first < padded; first += kIntegerBlock, ++block) {
       const int64_t last = padded - first < kIntegerBlock ? padded : first + kIntegerBlock;
@@ -126,7 +130,7 @@ struct Int8Weights {
       for (int64_t k = first; k < last; k += 4) {
         const uint8_t* w = weights + k * kPanelOutputs;
         const int64_t at = k / 16 * 32 + k % 16;
-        if (kFetch) fetch_weights<kRows>(w);
+        if (kFetch) fetch_weights<kRows>(w, ahead);
 #pragma GCC unroll 8
         for (int v = 0; v < kPanelVectors; ++v) {
           const Ints weight = _mm512_loadu_si512(w + v * 64);
@@ -157,6 +161,7 @@ struct Int8Weights {
 struct Int8Weights {
   static constexpr bool kScaled = true;
   static constexpr int kMostRows = kMostMatrixRows;
+  static constexpr int64_t kAhead = 8192;
 
   template <int kByte>
   static ATTEND_INLINE Vec weight_of(Ints four) {
@@ -165,7 +170,8 @@ struct Int8Weights {
 
   template <int kRows, bool kFetch>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
-                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors]) {
+                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors],
+                                int64_t /*ahead*/) {
     const int64_t padded = padded_inputs(WeightType::kInt8, inputs);
     const auto* w = reinterpret_cast<const int32_t*>(weights);
     for (int64_t k = 0; k < padded; k += 4, w += kPanelOutputs) {

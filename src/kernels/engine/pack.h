@@ -43,6 +43,24 @@ inline int64_t pack_floats(const Attention& a, int64_t keys) {
          (depth_of(a, a.dim) + rounded_up(a.value_dim, kLanes) / (uses_pairs(a) ? 2 : 1));
 }
 
+inline void store_row(char* row, ElementType type, int64_t step, const float* from, int64_t count) {
+  if (type == ElementType::kFloat32) {
+    float* p = reinterpret_cast<float*>(row);
+    if (step == 1) {
+      int64_t d = 0;
+      for (; d + kLanes <= count; d += kLanes) store(p + d, load(from + d));
+      if (d < count) store_lanes(p + d, lanes_below(count - d), load(from + d));
+    } else {
+      for (int64_t d = 0; d < count; ++d) p[d * step] = from[d];
+    }
+    return;
+  }
+  uint16_t* p = reinterpret_cast<uint16_t*>(row);
+  int64_t d = 0;
+  for (; step == 1 && d + kLanes <= count; d += kLanes) store_bf16(p + d, load(from + d));
+  for (; d < count; ++d) p[d * step] = to_bf16(from[d]);
+}
+
 // `count` <= kLanes numbers of a row from `first` on, the rest zeros.
 ATTEND_INLINE Vec load_row(const char* row, ElementType type, int64_t step, int64_t first,
                            int64_t count) {
