@@ -101,7 +101,8 @@ inline void backward(const Attention& a, const Gradients& g) {
 #pragma omp for schedule(static)
         for (int64_t pair = 0; pair < pairs; ++pair) do_pair(pair);
       } else {
-#pragma omp for schedule(dynamic)
+        const int64_t chunk = pairs_at_a_time(pairs, threads);
+#pragma omp for schedule(dynamic, chunk)
         for (int64_t pair = 0; pair < pairs; ++pair) do_pair(pair);
       }
     } else {

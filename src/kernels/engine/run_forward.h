@@ -33,6 +33,12 @@ inline void clear_column_sums(const Attention& a, const Trace& trace) {
   }
 }
 
+// That a thread takes, of `pairs` of a sequence and a head: of many a few, since threads that ask for
+// the next one wait for each other.
+inline int64_t pairs_at_a_time(int64_t pairs, int threads) {
+  return at_least(1, pairs / (32 * threads));
+}
+
 inline void forward_by_pairs(const ForwardCall& call, int threads) {
   const Attention& a = call.attention;
   const int64_t group = a.heads / a.kv_heads;
@@ -40,13 +46,14 @@ inline void forward_by_pairs(const ForwardCall& call, int threads) {
   int64_t keys = 0;
   for (int64_t b = 0; b < a.batch; ++b) keys = at_least(keys, sequence_of(a, b).keys);
   const int64_t packed_floats = rounded_up(pack_floats(a, keys), 16);  // a cache line
+  const int64_t pairs = a.batch * a.kv_heads, chunk = pairs_at_a_time(pairs, threads);
 #pragma omp parallel num_threads(threads)
   {
     float* memory = pair_scratch().floats(packed_floats + layout(call, nullptr, nullptr));
     BlockMemory parts;
     layout(call, memory + packed_floats, &parts);
-#pragma omp for schedule(dynamic)
-    for (int64_t pair = 0; pair < a.batch * a.kv_heads; ++pair) {
+#pragma omp for schedule(dynamic, chunk) nowait
+    for (int64_t pair = 0; pair < pairs; ++pair) {
       const Sequence s = sequence_of(a, pair / a.kv_heads);
       const int64_t kv_head = pair % a.kv_heads;
       const PackedHead packed = pack_head(a, s, kv_head, memory);
