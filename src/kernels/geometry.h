@@ -85,9 +85,10 @@ inline int64_t query_row_offset(const Attention& a, const Sequence& s, const Str
   return batch * strides.batch + head * strides.head + (s.first_query + row) * strides.row;
 }
 
-/// In elements, of key `j` in a tensor laid out like key or value.
-inline int64_t key_row_offset(const Attention& a, const Sequence& s, const Strides& strides,
-                              int64_t kv_head, int64_t j) {
+/// In elements, of key `j` in a tensor laid out like key or value. Short sequences feel a call.
+__attribute__((always_inline)) inline int64_t key_row_offset(const Attention& a, const Sequence& s,
+                                                             const Strides& strides,
+                                                             int64_t kv_head, int64_t j) {
   int64_t block = s.batch, row = s.first_key + j;
   if (a.pages) {
     const int64_t page = a.page_size == 1 ? j : j / a.page_size;

@@ -124,13 +124,9 @@ inline void multiply_panels(const MatrixProduct& p) {
       const PackedMatrix& m = p.matrix;
       const auto* head = static_cast<const uint8_t*>(m.memory) + index * panel_bytes(m);
       const int64_t column = index * kPanelOutputs, columns = m.outputs - column;
-      Panel panel{reinterpret_cast<const float*>(head),
-                  head + panel_head_bytes(m.type),
-                  m.inputs,
-                  column,
-                  at_most(columns, kPanelOutputs),
-                  columns >= kPanelOutputs,
-                  {}};
+      Panel panel{
+          reinterpret_cast<const float*>(head), head + panel_head_bytes(m.type), m.inputs, column,
+          at_most(columns, kPanelOutputs),      columns >= kPanelOutputs,        {}};
       for (int v = 0; v < kPanelVectors; ++v) panel.lanes[v] = lanes_below(columns - v * kLanes);
       multiply_rows<Weights, 8>(block, panel, 0);
     }

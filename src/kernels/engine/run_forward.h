@@ -59,7 +59,7 @@ inline void forward_by_pairs(const ForwardCall& call, int threads) {
       const PackedHead packed = pack_head(a, s, kv_head, memory);
       const bool brief = is_brief(call, s, packed);
       for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-        if (brief && forward_brief(call, s, packed, head, parts.scores)) continue;
+        if (brief && forward_brief(call, s, packed, head, parts)) continue;
         for (int64_t first = 0; first < s.rows; first += call.block_tiles * kTileRows) {
           forward_block(call, s, packed, head, first, parts);
         }
