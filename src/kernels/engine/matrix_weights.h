@@ -14,8 +14,9 @@ constexpr int kPanelVectors = int(kPanelOutputs) / kLanes;
 constexpr int kMostMatrixRows = kLanes == 16 ? 8 : kAccumulators / kPanelVectors > 1 ? 2 : 1;
 
 // Weights are read once, the first tile of a panel does it. What it needs is asked for kAhead bytes
-// ahead: by one row into L1; by eight, which keep a core busy, into L2. Between them the processor's
-// own prefetching was measured to be the faster. A second tile of eight asks for the next panel.
+// ahead: by one row into L1; by eight, which keep a core busy, into L2. Between them the
+// processor's own prefetching was measured to be the faster. A second tile of eight asks for the
+// next panel.
 template <int kRows>
 ATTEND_INLINE void fetch_weights(const void* weights, int64_t ahead) {
   const char* line = static_cast<const char*>(weights) + ahead;

@@ -38,8 +38,7 @@ struct NarrowWeights {
 
   template <int kRows, bool kFetch>
   static ATTEND_INLINE void sum(const uint8_t* weights, const uint8_t* rows, int64_t row_bytes,
-                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors],
-                                int64_t ahead) {
+                                int64_t inputs, Vec (&sums)[kRows][kPanelVectors], int64_t ahead) {
     const auto& head = *reinterpret_cast<const NarrowHead*>(weights);
     const Ints upper =
         _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(head.upper)));

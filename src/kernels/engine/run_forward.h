@@ -33,8 +33,8 @@ inline void clear_column_sums(const Attention& a, const Trace& trace) {
   }
 }
 
-// That a thread takes, of `pairs` of a sequence and a head: of many a few, since threads that ask for
-// the next one wait for each other.
+// That a thread takes, of `pairs` of a sequence and a head: of many a few, since threads that ask
+// for the next one wait for each other.
 inline int64_t pairs_at_a_time(int64_t pairs, int threads) {
   return at_least(1, pairs / (32 * threads));
 }
