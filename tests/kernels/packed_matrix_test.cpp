@@ -197,7 +197,7 @@ TEST_P(PackedMatrixTest, ActivationAndRoundingComeAfterTheSum) {
     std::vector<float> changed(plain.size(), 0.5f);
     std::vector<uint16_t> rounded(plain.size(), bf16(0.5f)), both = rounded;
     const auto multiply_into = [&](const ProductOutput& output) {
-      multiply(p.matrix, p.packed_input.get(), rows, 0, p.matrix.panels(), output);
+      multiply(p.matrix, p.packed_input.get(), p.rows, 0, p.matrix.panels(), output);
     };
     multiply_into({changed.data(), stride, false, halve_and_add});
     multiply_into({nullptr, stride, false, nullptr, rounded.data()});
