@@ -15,8 +15,9 @@ struct Engine {
   void (*forward)(const Attention&, const MutableTensor&, const Trace&);
   void (*backward)(const Attention&, const Gradients&);
   void (*weights)(const Attention&, const WeightsRequest&);
-  /// out[i] = 2 ^ in[i], as the softmax computes it (for the table test).
-  void (*exp2)(const float* in, float* out, int64_t count);
+  /// out[i] = 2 ^ in[i], as the softmax computes it (for the table test), `bounded` as it does
+  /// where every in[i] is known to lie in [-126, 127].
+  void (*exp2)(const float* in, float* out, int64_t count, bool bounded);
   /// Independent fused multiply-adds in registers, `rounds` times; returns the number of floating
   /// point operations done. Null where the instruction set has no such products.
   double (*peak_fp32)(int64_t rounds);

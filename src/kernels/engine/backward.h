@@ -160,35 +160,51 @@ inline bool load_gradient_rows(const GradientCall& call, const Sequence& s, int6
     live[row - rows.begin] =
         seen.begin < seen.end && g.lse[row_index(a, s, head, row)] != -__builtin_inff();
   }
-  const auto copy = [&](const ConstTensor& from, int64_t dims, float* to, float* to_pairs) {
-    const int64_t pitch = rounded_up(dims, kLanes), step = from.strides.dim;
-    const char* base = static_cast<const char*>(from.data);
-    // The next block's are asked for meanwhile: they were read a chunk of keys ago.
-    const int64_t ahead = kGradientRows * from.strides.row * size;
-    for (int64_t row = rows.begin; row < rows.end; ++row) {
-      const char* at = base + query_row_offset(a, s, from.strides, head, row) * size;
-      const int64_t place = row - rows.begin;
+  // The next block's are asked for meanwhile: they were read a chunk of keys ago.
+  const auto ask_ahead = [&](const ConstTensor& from, const char* row, int64_t d) {
+    __builtin_prefetch(row + (kGradientRows * from.strides.row + d * from.strides.dim) * size, 0,
+                       2);
+  };
+  const auto row_at = [&](const ConstTensor& from, int64_t place) {
+    return static_cast<const char*>(from.data) +
+           query_row_offset(a, s, from.strides, head, rows.begin + place) * size;
+  };
+  const int64_t count = rows.end - rows.begin;
+  const auto copy = [&](const ConstTensor& from, int64_t dims, float* to) {
+    const int64_t pitch = rounded_up(dims, kLanes);
+    for (int64_t place = 0; place < count; ++place) {
+      const char* row = row_at(from, place);
       for (int64_t d = 0; d < pitch; d += kLanes) {
-        __builtin_prefetch(at + ahead + d * step * size, 0, 2);
-        const Vec v = live[place] ? load_row(at, a.type, step, d, dims - d) : zero();
+        ask_ahead(from, row, d);
+        const Vec v = live[place] ? load_row(row, a.type, from.strides.dim, d, dims - d) : zero();
         largest = max(bits_of(abs(v)), largest);
-        if (!to_pairs) {
-          store(to + place * pitch + d, v);
-          continue;
-        }
-        float* target = to_pairs + place / 2 * pitch + d;
-        store(target,
-              place % 2 == 0 ? join_halves(v, zero()) : join_halves(lower_halves(load(target)), v));
-      }
-      for (int64_t d = 0; to_pairs && d < depth_of(a, dims); d += kLanes) {
-        store(to + place * pitch + d,
-              live[place] ? load_pairs(at, step, 2 * d, dims - 2 * d) : zero());
+        store(to + place * pitch + d, v);
       }
     }
   };
-  const bool pairs = uses_pairs(a);
-  copy(a.query, a.dim, memory.queries, pairs ? memory.query_pairs : nullptr);
-  copy(g.d_output, a.value_dim, memory.d_output, pairs ? memory.d_output_pairs : nullptr);
+  const auto copy_pairs = [&](const ConstTensor& from, int64_t dims, float* to, float* to_pairs) {
+    const int64_t pitch = rounded_up(dims, kLanes);
+    for (int64_t place = 0; place < count; place += 2) {
+      const bool odd = place + 1 < count;
+      const char* row = row_at(from, place);
+      const char* next = odd ? row_at(from, place + 1) : row;
+      interleave_rows(live[place] ? row : nullptr, odd && live[place + 1] ? next : nullptr,
+                      from.strides.dim, dims, to_pairs + place / 2 * pitch, largest,
+                      [&](int64_t d, Vec v, Vec w) ATTEND_INLINE_LAMBDA {
+                        ask_ahead(from, row, 2 * d);
+                        ask_ahead(from, next, 2 * d);
+                        store(to + place * pitch + d, v);
+                        if (odd) store(to + (place + 1) * pitch + d, w);
+                      });
+    }
+  };
+  if (uses_pairs(a)) {
+    copy_pairs(a.query, a.dim, memory.queries, memory.query_pairs);
+    copy_pairs(g.d_output, a.value_dim, memory.d_output, memory.d_output_pairs);
+    return is_finite(larger_of_pairs(largest));
+  }
+  copy(a.query, a.dim, memory.queries);
+  copy(g.d_output, a.value_dim, memory.d_output);
   return is_finite(largest);
 }
 

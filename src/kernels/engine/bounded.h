@@ -109,7 +109,7 @@ inline void bounded_weights(const Attention& a, const RowTile& tile, const Packe
   const int64_t first = panel_start(keys.begin), depth = depth_of(a, a.dim);
   const float* panels = head.key_panels + (first - head.first_key) * depth;
   const float factor = Arithmetic::kPairs ? key_factor(a) : 1,
-              rounding = kRoundToInteger - state.shift[0];
+              rounding = kExp2Rounding - state.shift[0];
   const int64_t columns = keys.end - first;
   for (int64_t j = 0; j < columns; j += kPanel) {
     const int64_t key = first + j;

@@ -55,7 +55,7 @@ inline void forward_brief(const ForwardCall& call, const Sequence& s, const Pack
     (half ? bounded_panels<Arithmetic, kRows, 1>
           : bounded_panels<Arithmetic, kRows, 2>)(query, a.query.strides.row / kNumbers,
                                                   packed.key_panels + key * depth, depth, factor,
-                                                  kRoundToInteger, key,
+                                                  kExp2Rounding, key,
                                                   {whole ? nullptr : &seen, 0, partial, nullptr,
                                                    &most,
                                                    Arithmetic::kPairs ? nullptr : weights + key,

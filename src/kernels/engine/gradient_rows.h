@@ -37,9 +37,7 @@ inline bool pack_gradient_keys(const Attention& a, const Sequence& s, int64_t kv
   packed.values = rows - keys.begin / (uses_pairs(a) ? 2 : 1) * packed.value_pitch;
   values.value = a.key;
   values.value_dim = a.dim;
-  bool keys_ordinary = true;
-  pack_values(values, s, kv_head, keys, packed, &keys_ordinary);
-  return keys_ordinary;
+  return pack_values(values, s, kv_head, keys, packed);
 }
 
 inline void store_gradient(const Attention& a, const Sequence& s, const MutableTensor& target,

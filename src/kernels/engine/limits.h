@@ -36,10 +36,12 @@ inline double peak_bf16(int64_t rounds) {
 }
 #endif
 
-inline void exp2_table(const float* in, float* out, int64_t count) {
+inline void exp2_table(const float* in, float* out, int64_t count, bool bounded) {
   for (int64_t i = 0; i < count; ++i) {
     alignas(64) float lanes[kLanes];
-    store(lanes, exp2_shifted(max(broadcast(-200.0f), broadcast(in[i])), zero()));
+    const Vec x = broadcast(in[i]);
+    store(lanes, bounded ? exp2_bounded(x, broadcast(kExp2Rounding))
+                         : exp2_shifted(max(broadcast(-200.0f), x), zero()));
     out[i] = lanes[0];
   }
 }

@@ -82,6 +82,9 @@ ATTEND_INLINE Vec load_row(const char* row, ElementType type, int64_t step, int6
 ATTEND_INLINE Vec load_pairs(const char* row, int64_t step, int64_t first, int64_t count) {
   const uint16_t* p = reinterpret_cast<const uint16_t*>(row) + first * step;
   if (step == 1 && count >= 2 * kLanes) return load(reinterpret_cast<const float*>(p));
+  if (step == 1 && count % 2 == 0) {
+    return load_lanes(reinterpret_cast<const float*>(p), lanes_below(count / 2));
+  }
   alignas(64) uint16_t gathered[2 * kLanes] = {};
   for (int64_t i = 0; i < count && i < 2 * kLanes; ++i) gathered[i] = p[i * step];
   return load(reinterpret_cast<const float*>(gathered));
@@ -96,8 +99,8 @@ inline Vec pack_key_columns(const Attention& a, const Sequence& s, int64_t kv_he
   const char* base = static_cast<const char*>(a.key.data);
   const bool pairs = uses_pairs(a);
   // Whole vectors of rows that follow each other: their places need no table.
-  const bool plain =
-      a.type == ElementType::kFloat32 && step == 1 && first + kLanes <= s.keys && !a.pages;
+  const bool plain = (pairs ? a.dim % 2 == 0 : a.type == ElementType::kFloat32) && step == 1 &&
+                     first + kLanes <= s.keys && !a.pages;
   const auto row_at = [&](int64_t key) {
     return base + key_row_offset(a, s, a.key.strides, kv_head, key) * size;
   };
@@ -105,15 +108,19 @@ inline Vec pack_key_columns(const Attention& a, const Sequence& s, int64_t kv_he
   for (int i = 0; !(plain && depth % kLanes == 0) && i < kLanes; ++i) {
     if (first + i < s.keys) rows[i] = row_at(first + i);
   }
-  const float* plain_rows = plain ? reinterpret_cast<const float*>(row_at(first)) : nullptr;
+  const char* plain_rows = plain ? row_at(first) : nullptr;
+  const int64_t row_bytes = a.key.strides.row * size;
   Vec squares[4] = {zero(), zero(), zero(), zero()};
   for (int64_t d = 0; d < depth; d += kLanes) {
     Vec in[kLanes], out[kLanes];
     if (plain && depth - d >= kLanes) {
+      const char* column = plain_rows + d * int64_t(sizeof(float));
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) {
-        in[i] = mul(load(plain_rows + i * a.key.strides.row + d), factor);
+        in[i] = load(reinterpret_cast<const float*>(column + i * row_bytes));
       }
+#pragma GCC unroll 16
+      for (int i = 0; !pairs && i < kLanes; ++i) in[i] = mul(in[i], factor);
     } else {
       for (int i = 0; i < kLanes; ++i) {
         if (!rows[i]) {
@@ -155,40 +162,67 @@ inline float pack_key_panel(const Attention& a, const Sequence& s, int64_t kv_he
   return check == 0 ? reduce_max(max(low, high)) * (uses_pairs(a) ? factor * factor : 1.0f) : check;
 }
 
-// Values of `keys`. Clears `ordinary` when one is not finite or all are tiny. Pairs are made from
-// an even key on, and behind the last key comes a zero.
-inline void pack_values(const Attention& a, const Sequence& s, int64_t kv_head, KeyRange keys,
-                        const PackedHead& packed, bool* ordinary) {
+// Magnitudes as bits, of which NaN and infinity are above all numbers: whether one is not finite or
+// all are tiny.
+inline bool are_ordinary(Ints largest) {
   constexpr uint32_t kSmallest = (127 - 40) << 23;  // 2^-40, as bits
-  const char* base = static_cast<const char*>(a.value.data);
-  const int64_t size = element_size(a);
-  const bool pairs = uses_pairs(a);
-  Ints largest = ints(0);  // of the bits without sign: NaN and infinity are above all numbers
-  for (int64_t key = keys.begin; key < keys.end; key += pairs ? 2 : 1) {
-    const char* row = base + key_row_offset(a, s, a.value.strides, kv_head, key) * size;
-    const char* next = nullptr;
-    if (pairs && key + 1 < keys.end) {
-      next = base + key_row_offset(a, s, a.value.strides, kv_head, key + 1) * size;
-    }
-    float* target = packed.values + (pairs ? key / 2 : key) * packed.value_pitch;
-    for (int64_t d = 0; d < packed.value_pitch; d += kLanes) {
-      const Vec v = load_row(row, a.type, a.value.strides.dim, d, a.value_dim - d);
-      largest = max(bits_of(abs(v)), largest);
-      if (pairs) {
-        const Vec w =
-            next ? load_row(next, a.type, a.value.strides.dim, d, a.value_dim - d) : zero();
-        largest = max(bits_of(abs(w)), largest);
-        store(target + d, join_halves(v, w));
-      } else {
-        store(target + d, v);
-      }
-    }
-  }
   alignas(64) uint32_t lanes[kLanes];
   store(lanes, largest);
   uint32_t scale = 0;
   for (uint32_t lane : lanes) scale = lane > scale ? lane : scale;
-  if (scale >= 0x7f800000u || (scale < kSmallest && scale != 0)) *ordinary = false;
+  return scale == 0 || (kSmallest <= scale && scale < 0x7f800000u);
+}
+
+// Two bf16 rows of `count` numbers, null for zeros, side by side: places of pairs [rounded up]. On
+// the way calls visit(first place, pairs of `even`, pairs of `odd`), and `halves` grows to the
+// magnitudes, number by number.
+template <class Visit>
+ATTEND_INLINE void interleave_rows(const char* even, const char* odd, int64_t step, int64_t count,
+                                   float* target, Ints& halves, const Visit& visit) {
+  for (int64_t d = 0; d < count; d += 2 * kLanes) {
+    const Vec v = even ? load_pairs(even, step, d, count - d) : zero();
+    const Vec w = odd ? load_pairs(odd, step, d, count - d) : zero();
+    halves = larger_halves(bits_of(v), larger_halves(bits_of(w), halves));
+    Vec low, high;
+    interleave_rows(v, w, low, high);
+    store(target + d, low);
+    if (count - d > kLanes) store(target + d + kLanes, high);
+    visit(d / 2, v, w);
+  }
+}
+
+// The larger magnitude of each pair, as the bits of a float.
+ATTEND_INLINE Ints larger_of_pairs(Ints halves) {
+  return max(bits_of(lower_halves(from_bits(halves))), halves);
+}
+
+// Values of `keys`; returns whether they are ordinary. Pairs are made from an even key on, and
+// behind the last key comes a zero.
+inline bool pack_values(const Attention& a, const Sequence& s, int64_t kv_head, KeyRange keys,
+                        const PackedHead& packed) {
+  const int64_t size = element_size(a), step = a.value.strides.dim, pitch = packed.value_pitch;
+  const auto row_at = [&](int64_t key) {
+    return static_cast<const char*>(a.value.data) +
+           key_row_offset(a, s, a.value.strides, kv_head, key) * size;
+  };
+  Ints largest = ints(0);
+  if (uses_pairs(a)) {
+    for (int64_t key = keys.begin; key < keys.end; key += 2) {
+      const char* odd = key + 1 < keys.end ? row_at(key + 1) : nullptr;
+      interleave_rows(row_at(key), odd, step, a.value_dim, packed.values + key / 2 * pitch, largest,
+                      [](int64_t, Vec, Vec) {});
+    }
+    return are_ordinary(larger_of_pairs(largest));
+  }
+  for (int64_t key = keys.begin; key < keys.end; ++key) {
+    const char* row = row_at(key);
+    for (int64_t d = 0; d < pitch; d += kLanes) {
+      const Vec v = load_row(row, a.type, step, d, a.value_dim - d);
+      largest = max(bits_of(abs(v)), largest);
+      store(packed.values + key * pitch + d, v);
+    }
+  }
+  return are_ordinary(largest);
 }
 
 // Lays out the memory of one head, pack_floats() of it.
@@ -223,7 +257,7 @@ inline PackedPart pack_part(const Attention& a, const Sequence& s, int64_t kv_he
     if (!(norm <= longest)) longest = norm == norm ? norm : __builtin_inff();
   }
   part.key_norm = __builtin_sqrtf(longest);
-  if (!packed.unmeasured) pack_values(a, s, kv_head, keys, packed, &part.values_ordinary);
+  if (!packed.unmeasured) part.values_ordinary = pack_values(a, s, kv_head, keys, packed);
   return part;
 }
 

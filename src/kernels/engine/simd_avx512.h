@@ -65,6 +65,12 @@ template <int kBits>
 ATTEND_INLINE Ints shift_left(Ints a) {
   return _mm512_slli_epi32(a, kBits);
 }
+// Lane i: table[index i modulo 32].
+#define ATTEND_LOOKS_UP_32 1
+ATTEND_INLINE Ints look_up_32(const uint32_t* table, Ints index) {
+  return _mm512_permutex2var_epi32(_mm512_loadu_si512(table), index,
+                                   _mm512_loadu_si512(table + 16));
+}
 // 8 places of 64 bits: those of a float that is not negative above those of a key's complement.
 #define ATTEND_SORTS_LONGS 1
 using Longs = __m512i;
@@ -150,6 +156,18 @@ ATTEND_INLINE Vec join_rows(const uint16_t* even, const uint16_t* odd) {
   const Ints upper = _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16);
   return _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(low), upper));
 }
+// The same of 2 * kLanes numbers, loaded as pairs of neighbours.
+ATTEND_INLINE void interleave_rows(Vec even, Vec odd, Vec& low, Vec& high) {
+  const Ints first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8,
+                                      39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+  const Ints second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+  low = from_bits(_mm512_permutex2var_epi16(bits_of(even), first, bits_of(odd)));
+  high = from_bits(_mm512_permutex2var_epi16(bits_of(even), second, bits_of(odd)));
+}
+// Of bf16 numbers, as bits: the larger ones of |pairs| and `most`, which has no signs.
+ATTEND_INLINE Ints larger_halves(Ints pairs, Ints most) {
+  return _mm512_max_epu16(_mm512_and_si512(pairs, _mm512_set1_epi16(0x7fff)), most);
+}
 // Two bf16 rows as pairs (a, b): of each 4 neighbouring places the lower 4 columns in `low`, the
 // upper ones in `high`; and numbers in this order back in that of the columns.
 ATTEND_INLINE void interleave_halves(Vec a, Vec b, Vec& low, Vec& high) {
@@ -166,6 +184,8 @@ ATTEND_INLINE void restore_columns(Vec& low, Vec& high) {
 ATTEND_INLINE Vec narrow_to_pairs(Vec, Vec) { return zero(); }                    // never called
 ATTEND_INLINE Vec narrow_and_join(Vec, Vec) { return zero(); }                    // never called
 ATTEND_INLINE Vec join_rows(const uint16_t*, const uint16_t*) { return zero(); }  // never called
+ATTEND_INLINE void interleave_rows(Vec, Vec, Vec&, Vec&) {}                       // never called
+ATTEND_INLINE Ints larger_halves(Ints, Ints most) { return most; }                // never called
 #endif
 
 // out[i], lane j: in[j], lane i.

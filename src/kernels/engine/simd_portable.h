@@ -129,6 +129,8 @@ ATTEND_INLINE Vec lower_halves(Vec) { return zero(); }
 ATTEND_INLINE Vec narrow_to_pairs(Vec, Vec) { return zero(); }
 ATTEND_INLINE Vec narrow_and_join(Vec, Vec) { return zero(); }
 ATTEND_INLINE Vec join_rows(const uint16_t*, const uint16_t*) { return zero(); }
+ATTEND_INLINE void interleave_rows(Vec, Vec, Vec&, Vec&) {}
+ATTEND_INLINE Ints larger_halves(Ints, Ints most) { return most; }
 
 ATTEND_INLINE void transpose(const Vec (&in)[4], Vec (&out)[4]) {
   for (int i = 0; i < 4; ++i) {
