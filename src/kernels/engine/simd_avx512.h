@@ -127,12 +127,7 @@ ATTEND_INLINE void store_bf16(uint16_t* p, Vec v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow);
 }
 
-// bf16 pairs: the upper halves of `even` and `odd` (widened bf16), side by side.
-ATTEND_INLINE Vec join_halves(Vec even, Vec odd) {
-  const Ints low = _mm512_srli_epi32(_mm512_castps_si512(even), 16);
-  return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_castps_si512(odd)));
-}
-// The lower halves, widened.
+// The lower halves of bf16 pairs, widened.
 ATTEND_INLINE Vec lower_halves(Vec pairs) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16));
 }

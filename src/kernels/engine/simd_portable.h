@@ -124,7 +124,6 @@ ATTEND_INLINE void store_bf16(uint16_t* p, Vec v) {
 }
 
 // There are no products of bf16 pairs here; these are never called.
-ATTEND_INLINE Vec join_halves(Vec, Vec) { return zero(); }
 ATTEND_INLINE Vec lower_halves(Vec) { return zero(); }
 ATTEND_INLINE Vec narrow_to_pairs(Vec, Vec) { return zero(); }
 ATTEND_INLINE Vec narrow_and_join(Vec, Vec) { return zero(); }
