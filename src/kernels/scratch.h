@@ -34,6 +34,24 @@ class Scratch {
   size_t size_ = 0;
 };
 
+/// Deals out a block of memory part by part, each from a cache line on. Without memory it counts
+/// only.
+class MemoryParts {
+ public:
+  explicit MemoryParts(float* memory) : memory_(memory) {}
+
+  float* take(int64_t floats) {
+    float* place = memory_ ? memory_ + used_ : nullptr;
+    used_ += (floats + 15) / 16 * 16;
+    return place;
+  }
+  int64_t used() const { return used_; }  ///< floats
+
+ private:
+  float* memory_;
+  int64_t used_ = 0;
+};
+
 /// Of the calling thread. Each serves one purpose, so that nested uses never meet.
 Scratch& pair_scratch();    ///< packed heads and blocks of one work item
 Scratch& thread_scratch();  ///< inside a work item

@@ -36,30 +36,25 @@ struct GradientMemory {
 inline int64_t layout(const Attention& a, float* memory, GradientMemory* parts) {
   const int64_t dim_pitch = rounded_up(a.dim, kLanes);
   const int64_t value_pitch = rounded_up(a.value_dim, kLanes);
-  int64_t used = 0;
-  const auto take = [&](int64_t count) {
-    float* place = memory + used;
-    used += rounded_up(count, 16);
-    return place;
-  };
+  MemoryParts block(memory);
   GradientMemory own;
-  own.key_panels = take(kGradientKeys * dim_pitch);
-  own.value_panels = take(kGradientKeys * value_pitch);
-  own.keys = take(kGradientKeys * dim_pitch);
-  own.d_keys = take((kGradientKeys + kTileRows) * dim_pitch);
-  own.d_values = take((kGradientKeys + kTileRows) * value_pitch);
-  own.queries = take(kGradientRows * dim_pitch);
-  own.d_output = take(kGradientRows * value_pitch);
-  own.weights = take((kGradientRows + 1) * kPitch);
-  own.d_scores = take((kGradientRows + 1) * kPitch);
+  own.key_panels = block.take(kGradientKeys * dim_pitch);
+  own.value_panels = block.take(kGradientKeys * value_pitch);
+  own.keys = block.take(kGradientKeys * dim_pitch);
+  own.d_keys = block.take((kGradientKeys + kTileRows) * dim_pitch);
+  own.d_values = block.take((kGradientKeys + kTileRows) * value_pitch);
+  own.queries = block.take(kGradientRows * dim_pitch);
+  own.d_output = block.take(kGradientRows * value_pitch);
+  own.weights = block.take((kGradientRows + 1) * kPitch);
+  own.d_scores = block.take((kGradientRows + 1) * kPitch);
   const int64_t row_pairs = uses_pairs(a) ? kGradientRows / 2 : 0;
-  own.query_pairs = take(row_pairs * dim_pitch);
-  own.d_output_pairs = take(row_pairs * value_pitch);
-  own.weight_pairs = take(row_pairs * kPitch + 16);
-  own.d_score_pairs = take(row_pairs * kPitch + 16);
-  own.d_score_rows = take(uses_pairs(a) ? kScoreFloats / 2 : 0);
+  own.query_pairs = block.take(row_pairs * dim_pitch);
+  own.d_output_pairs = block.take(row_pairs * value_pitch);
+  own.weight_pairs = block.take(row_pairs * kPitch + 16);
+  own.d_score_pairs = block.take(row_pairs * kPitch + 16);
+  own.d_score_rows = block.take(uses_pairs(a) ? kScoreFloats / 2 : 0);
   if (parts) *parts = own;
-  return used;
+  return block.used();
 }
 
 // Gradients of shared biases, one copy for every thread that may add to them.

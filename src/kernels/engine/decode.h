@@ -47,21 +47,16 @@ inline DecodeCall make_decode(const ForwardCall& call) {
 }
 
 inline int64_t layout(const DecodeCall& call, float* memory, DecodeState* state) {
-  int64_t used = 0;
-  const auto take = [&](int64_t bytes) {
-    float* place = memory + used;
-    used += rounded_up(bytes, 64) / 4;
-    return place;
-  };
-  const int64_t top = call.forward.trace.top_k > 0 ? call.rows * kTopPitch * 4 : 0;
+  MemoryParts block(memory);
+  const int64_t top = call.forward.trace.top_k > 0 ? call.rows * kTopPitch : 0;
   DecodeState own;
-  own.tiles = reinterpret_cast<RowTile*>(take(call.group * int64_t(sizeof(RowTile))));
-  own.softmax = reinterpret_cast<SoftmaxState*>(take(call.group * int64_t(sizeof(SoftmaxState))));
-  own.output = take(call.rows * call.output_pitch * 4);
-  own.top_scores = take(top);
-  own.top_keys = reinterpret_cast<int32_t*>(take(top));
+  own.tiles = reinterpret_cast<RowTile*>(block.take(floats_of<RowTile>(call.group)));
+  own.softmax = reinterpret_cast<SoftmaxState*>(block.take(floats_of<SoftmaxState>(call.group)));
+  own.output = block.take(call.rows * call.output_pitch);
+  own.top_scores = block.take(top);
+  own.top_keys = reinterpret_cast<int32_t*>(block.take(top));
   if (state) *state = own;
-  return used;
+  return block.used();
 }
 
 // What a thread works with.
@@ -74,23 +69,18 @@ struct DecodeMemory {
 };
 
 inline int64_t layout(const DecodeCall& call, float* memory, DecodeMemory* parts) {
-  int64_t used = 0;
-  const auto take = [&](int64_t count) {
-    float* place = memory + used;
-    used += rounded_up(count, 16);
-    return place;
-  };
+  MemoryParts block(memory);
   const Attention& a = call.attention;
   const bool strided = a.key.strides.dim != 1 || a.value.strides.dim != 1;
   DecodeMemory own;
-  own.queries = take(call.rows * call.query_pitch);
-  own.scores = take(call.rows * kPitch + 16);
-  own.weight_pairs = take(uses_pairs(a) ? call.rows * kPitch / 2 : 0);
-  own.products = take(call.rows * call.output_pitch);
+  own.queries = block.take(call.rows * call.query_pitch);
+  own.scores = block.take(call.rows * kPitch + 16);
+  own.weight_pairs = block.take(uses_pairs(a) ? call.rows * kPitch / 2 : 0);
+  own.products = block.take(call.rows * call.output_pitch);
   own.rows = reinterpret_cast<char*>(
-      take(strided ? kDecodeChunk * rounded_up(at_least(a.dim, a.value_dim), 16) : 0));
+      block.take(strided ? kDecodeChunk * rounded_up(at_least(a.dim, a.value_dim), 16) : 0));
   if (parts) *parts = own;
-  return used;
+  return block.used();
 }
 
 // Some keys or values of one head.

@@ -156,23 +156,21 @@ ATTEND_INLINE int64_t floats_of(int64_t count) {
 inline int64_t layout(const ForwardCall& call, float* memory, BlockMemory* parts) {
   const Attention& a = call.attention;
   const int64_t rows = call.block_tiles * kTileRows;
-  int64_t used = 0;
-  const auto take = [&](int64_t count) {
-    float* place = memory + used;
-    used += rounded_up(count, 16);
-    return place;
-  };
+  MemoryParts block(memory);
   BlockMemory own;
-  own.tiles = reinterpret_cast<RowTile*>(take(floats_of<RowTile>(call.block_tiles)));
-  own.states = reinterpret_cast<SoftmaxState*>(take(floats_of<SoftmaxState>(call.block_tiles)));
-  own.scores = take(kScoreFloats * (call.keeps_weights ? call.block_tiles * chunks_of(a.keys) : 1));
-  own.weight_pairs = take(uses_pairs(a) ? kTileRows * kPitch / 2 : 0);
-  own.queries = take(rows * rounded_up(a.dim, kLanes));
-  own.output = take(rows * rounded_up(a.value_dim, kLanes));
-  own.top_scores = take(call.trace.top_k > 0 ? rows * kTopPitch : 0);
-  own.top_keys = reinterpret_cast<int32_t*>(take(call.trace.top_k > 0 ? rows * kTopPitch : 0));
+  own.tiles = reinterpret_cast<RowTile*>(block.take(floats_of<RowTile>(call.block_tiles)));
+  own.states =
+      reinterpret_cast<SoftmaxState*>(block.take(floats_of<SoftmaxState>(call.block_tiles)));
+  own.scores =
+      block.take(kScoreFloats * (call.keeps_weights ? call.block_tiles * chunks_of(a.keys) : 1));
+  own.weight_pairs = block.take(uses_pairs(a) ? kTileRows * kPitch / 2 : 0);
+  own.queries = block.take(rows * rounded_up(a.dim, kLanes));
+  own.output = block.take(rows * rounded_up(a.value_dim, kLanes));
+  own.top_scores = block.take(call.trace.top_k > 0 ? rows * kTopPitch : 0);
+  own.top_keys =
+      reinterpret_cast<int32_t*>(block.take(call.trace.top_k > 0 ? rows * kTopPitch : 0));
   if (parts) *parts = own;
-  return used;
+  return block.used();
 }
 
 // Columns of [rows][kPitch] to bf16 pairs [rows][kPitch / 2]. Pairs begin at an even column; what
