@@ -26,6 +26,7 @@ struct NormRows {
   const float* shift = nullptr;
   const float* mean = nullptr;  ///< [count], for the gradient: what the forward wrote
   const float* inverse = nullptr;
+  int64_t out_stride = 0;  ///< of the rows that the forward writes; 0 is `size`
 };
 
 /// AdamWStep, as the loop takes it.
@@ -45,6 +46,8 @@ struct Loops {
   void (*dropout_mixed)(const Mask&, const float*, BFloat16*, int64_t);
   void (*dropout_bfloat16)(const Mask&, const BFloat16*, BFloat16*, int64_t);
   void (*gelu_float)(const float*, float*, int64_t);
+  /// For results that are rounded to 16 bits next: with a relative error well below theirs.
+  void (*gelu_to_round)(const float*, float*, int64_t);
   void (*gelu_bfloat16)(const BFloat16*, BFloat16*, int64_t);
   void (*gelu_gradient_float)(const float*, const float*, float*, int64_t);
   void (*gelu_gradient_bfloat16)(const BFloat16*, const BFloat16*, BFloat16*, int64_t);

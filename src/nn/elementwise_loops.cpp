@@ -10,6 +10,7 @@
 
 #include "attend/kernels/attention.h"
 #include "elementwise_dispatch.h"
+#include "gelu_table.h"
 #include "kernels/dropout.h"
 #include "kernels/target.h"
 
@@ -48,7 +49,20 @@ constexpr int64_t kRegisterFloats = 16;
 typedef float Vector __attribute__((vector_size(kRegisterFloats * sizeof(float))));
 inline Vector larger(Vector a, Vector b) { return _mm512_max_ps(a, b); }
 inline Vector smaller(Vector a, Vector b) { return _mm512_min_ps(a, b); }
+#define ATTEND_GELU_TABLE
+// The smaller one of their magnitudes, the other's where one is none.
+inline Vector smaller_magnitude(Vector a, Vector b) { return _mm512_range_ps(a, b, 0b1010); }
+// 32 floats, looked up by the last bits of each lane.
+struct Table {
+  explicit Table(const float* from)
+      : low(_mm512_load_ps(from)), high(_mm512_load_ps(from + kRegisterFloats)) {}
+  Vector operator[](Vector bits) const {
+    return _mm512_permutex2var_ps(low, _mm512_castps_si512(bits), high);
+  }
+  Vector low, high;
+};
 #include "elementwise_loops.h"
+#undef ATTEND_GELU_TABLE
 }  // namespace
 }  // namespace avx512
 ATTEND_END_TARGET

@@ -157,6 +157,25 @@ inline void gelu(const float* in, float* out, int64_t count) {
   __builtin_memcpy(out + i, &x, rest);
 }
 
+// gelu for what is rounded to 16 bits next, which GeluTable is exact enough for.
+inline void gelu_to_round(const float* in, float* out, int64_t count) {
+  int64_t i = 0;
+#ifdef ATTEND_GELU_TABLE
+  const GeluTable& table = gelu_table();
+  const Table square(table.square), slope(table.slope), start(table.start);
+  for (; i + kRegisterFloats <= count; i += kRegisterFloats) {
+    Vector x;
+    load_register(in + i, x);
+    const Vector away = smaller_magnitude(x, Vector{} + GeluTable::kEdge);
+    const Vector interval = away * GeluTable::kIntervals + 12582912.0f;  // 1.5 * 2^23: rounded
+    const Vector lost = (square[interval] * away + slope[interval]) * away + start[interval];
+    x = larger(Vector{}, x) - lost;
+    __builtin_memcpy(out + i, &x, sizeof x);
+  }
+#endif
+  gelu(in + i, out + i, count - i);
+}
+
 // Fewer digits reach further into the tail, where 1 - mass(x) must not come from a difference.
 inline void gelu(const BFloat16* in, BFloat16* out, int64_t count) {
   for (int64_t i = 0; i < count; ++i) store(exact_gelu(load(in[i])), out + i);
@@ -257,6 +276,7 @@ template <typename In, typename Out>
 void layer_norm(const NormRows& rows, const In* in, Out* out, float* mean, float* inverse) {
   constexpr int64_t kRows = 8;
   const int64_t size = rows.size;
+  const int64_t stride = rows.out_stride == 0 ? size : rows.out_stride;
   const float share = 1.0f / float(size);
   for (int64_t first = 0; first < rows.count; first += kRows) {
     const int64_t last = std::min(first + kRows, rows.count);
@@ -269,7 +289,7 @@ void layer_norm(const NormRows& rows, const In* in, Out* out, float* mean, float
     }
     for (int64_t row = first; row < last; ++row) {
       const In* from = in + row * size;
-      Out* to = out + row * size;
+      Out* to = out + row * stride;
       const float middle = mean[row], factor = inverse[row];
       for (int64_t i = 0; i < size; ++i) {
         store((load(from[i]) - middle) * factor * rows.gain[i] + rows.shift[i], to + i);
@@ -313,6 +333,7 @@ const Loops kLoops{dropout_add<float, float, float>,
                    dropout<float, BFloat16>,
                    dropout<BFloat16, BFloat16>,
                    gelu,
+                   gelu_to_round,
                    gelu,
                    gelu_gradient<float>,
                    gelu_gradient<BFloat16>,

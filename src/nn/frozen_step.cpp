@@ -106,6 +106,7 @@ class FrozenStep {
   void prepare_query(Range rows, Range heads, const Attention& part, int64_t half);
   void prepare_key_and_value(Range rows, Range heads, const Attention& part, const Cached& cached);
   void normalise(Range rows, const Norm& norm, const float* from, float* to);
+  NormRows norm_rows(Range rows, const Norm& norm) const;
   void normalise_block(const Team& team, Range block, const Norm& norm);
   void attend_to(const Part& part, const Attention& weights, const Cached& cached,
                  const kernels::Attention& settings);
@@ -278,21 +279,33 @@ void FrozenStep::work(const Team& team) {
   }
 }
 
+NormRows FrozenStep::norm_rows(Range rows, const Norm& norm) const {
+  return {rows.size(), hidden_size_, norm.epsilon, data(norm.gain), data(norm.shift)};
+}
+
 void FrozenStep::normalise(Range rows, const Norm& norm, const float* from, float* to) {
   float* statistics = statistics_.data_ptr<float>();
-  const NormRows settings{rows.size(),      hidden_size_, norm.epsilon, data(norm.gain),
-                          data(norm.shift), nullptr,      nullptr};
-  loops_.layer_norm_float(settings, from + rows.begin * hidden_size_,
+  loops_.layer_norm_float(norm_rows(rows, norm), from + rows.begin * hidden_size_,
                           to + rows.begin * hidden_size_, statistics + rows.begin,
                           statistics + block_rows_ + rows.begin);
 }
 
-// Into `normed_`, and from there as products read it.
+// As products read it, by way of `normed_` where that is not rounded numbers.
 void FrozenStep::normalise_block(const Team& team, Range block, const Norm& norm) {
   const Range mine = team.share(block.size());
-  float* normed = normed_.data_ptr<float>();
-  normalise(mine, norm, hidden_.data_ptr<float>() + block.begin * hidden_size_, normed);
-  packed_hidden_->fill(normed, mine);
+  const float* hidden = hidden_.data_ptr<float>() + block.begin * hidden_size_;
+  if (uint16_t* rounded = packed_hidden_->bfloat16_rows()) {
+    NormRows rows = norm_rows(mine, norm);
+    rows.out_stride = packed_hidden_->bfloat16_stride();
+    float* statistics = statistics_.data_ptr<float>();
+    auto* to = reinterpret_cast<BFloat16*>(rounded) + mine.begin * rows.out_stride;
+    loops_.layer_norm_mixed(rows, hidden + mine.begin * hidden_size_, to, statistics + mine.begin,
+                            statistics + block_rows_ + mine.begin);
+  } else {
+    float* normed = normed_.data_ptr<float>();
+    normalise(mine, norm, hidden, normed);
+    packed_hidden_->fill(normed, mine);
+  }
   team.wait();
 }
 
@@ -523,7 +536,10 @@ void FrozenStep::feed_forward(const Team& team, const FrozenBlocks::Block& weigh
   if (gate == nullptr) {
     up.activation = loops_.gelu_float;
     up.rounded = packed_inner_->bfloat16_rows();
-    if (up.rounded != nullptr) up.stride = packed_inner_->bfloat16_stride();
+    if (up.rounded != nullptr) {
+      up.activation = loops_.gelu_to_round;
+      up.stride = packed_inner_->bfloat16_stride();
+    }
   }
   by_blocks(team, [&](Range block) {
     const Range rows{0, block.size()};

@@ -1,8 +1,11 @@
 // Copyright the attend authors. SPDX-License-Identifier: Apache-2.0
 #include "nn/elementwise.h"
 
+#include <cmath>
 #include <limits>
+#include <vector>
 
+#include "nn/elementwise_dispatch.h"
 #include "testing.h"
 
 namespace attend {
@@ -122,6 +125,35 @@ TEST(Elementwise, GeluInBFloat16IsTheRoundedOne) {
             0.004);
   EXPECT_TRUE(
       torch::isnan(detail::gelu(torch::full({4}, NAN).to(torch::kBFloat16))).all().item<bool>());
+}
+
+// What nn/gelu_table.h claims. Targets without a table take gelu() itself.
+TEST(Elementwise, GeluToRoundIsExactToHalfAShortFloatsLastBit) {
+  const torch::Tensor input = torch::cat({torch::linspace(-12, 12, 100'003, torch::kFloat),
+                                          torch::tensor({0.0f, -0.0f, 1e-30f, -1e-30f, 1e30f})});
+  torch::Tensor output = torch::empty_like(input);
+  const auto gelu = detail::active_loops().gelu_to_round;
+  gelu(input.data_ptr<float>(), output.data_ptr<float>(), input.numel());
+  const torch::Tensor expected = torch::gelu(input.to(torch::kDouble));
+  const torch::Tensor off = (output - expected).abs();
+  const torch::Tensor relative = off / expected.abs().clamp_min(1e-30);
+  EXPECT_LT(off.index({input < 12}).max().item<double>(), 2e-5);
+  EXPECT_LT(relative.index({input > -3.5}).max().item<double>(), 1.0 / 512);
+  EXPECT_LT(off.index({input < -3.5}).max().item<double>(), 1e-6);
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (int64_t count : {1, 16, 17}) {
+    std::vector<float> out(count + 1, 3.0f);
+    const auto of = [&](float value) {
+      const std::vector<float> in(count, value);
+      gelu(in.data(), out.data(), count);
+      EXPECT_EQ(out[count], 3.0f);
+      return out[count - 1];
+    };
+    EXPECT_EQ(of(infinity), infinity);
+    EXPECT_EQ(of(-infinity), 0.0f);
+    EXPECT_EQ(of(0.0f), 0.0f);
+    EXPECT_TRUE(std::isnan(of(NAN)));
+  }
 }
 
 class LayerNormTypes : public ::testing::TestWithParam<Types> {};

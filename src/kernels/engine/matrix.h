@@ -44,16 +44,50 @@ ATTEND_INLINE void write_tile(const Vec (&sums)[kRows][kPanelVectors], const Pan
   }
 }
 
-// The same through memory, [rows][kPanelOutputs], where more is asked for than sums.
-inline void write_changed(float* numbers, int rows, const Panel& panel, const ProductOutput& output,
-                          int64_t row) {
-  if (output.activation) output.activation(numbers, numbers, rows * kPanelOutputs);
+// The same in 16 bits, where the panel is whole.
+template <bool kScaled, int kRows>
+ATTEND_INLINE void write_rounded(const Vec (&sums)[kRows][kPanelVectors], const Panel& panel,
+                                 const ProductOutput& output, int64_t row) {
+  uint16_t* to = output.rounded + row * output.stride + panel.column;
+  const int64_t stride = output.stride;
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r, to += stride) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kPanelVectors; ++v) {
+      store_bf16(to + v * kLanes, with_bias<kScaled>(sums[r][v], panel, v));
+    }
+  }
+}
+
+// The same through memory, where more is asked for than sums.
+template <bool kScaled, int kRows>
+ATTEND_INLINE void write_changed(const Vec (&sums)[kRows][kPanelVectors], const Panel& panel,
+                                 const ProductOutput& output, int64_t row) {
+  alignas(64) float numbers[kRows * kPanelOutputs];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kPanelVectors; ++v) {
+      store(numbers + r * kPanelOutputs + v * kLanes, with_bias<kScaled>(sums[r][v], panel, v));
+    }
+  }
+  if (output.activation) output.activation(numbers, numbers, kRows * kPanelOutputs);
+  const float* from = numbers;
+  if (output.rounded && panel.whole) {
+    uint16_t* to = output.rounded + row * output.stride + panel.column;
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r, to += output.stride, from += kPanelOutputs) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kPanelOutputs; v += kLanes) store_bf16(to + v, load(from + v));
+    }
+    return;
+  }
   const ElementType type = output.rounded ? ElementType::kBFloat16 : ElementType::kFloat32;
-  for (int r = 0; r < rows; ++r, ++row, numbers += kPanelOutputs) {
+  for (int r = 0; r < kRows; ++r, ++row, from += kPanelOutputs) {
     const int64_t at = row * output.stride + panel.column;
     char* to = output.rounded ? reinterpret_cast<char*>(output.rounded + at)
                               : reinterpret_cast<char*>(output.data + at);
-    store_row(to, type, 1, numbers, panel.columns);
+    store_row(to, type, 1, from, panel.columns);
   }
 }
 
@@ -69,21 +103,15 @@ ATTEND_INLINE void multiply_tile(const MatrixProduct& p, const Panel& panel, int
   Weights::template sum<kRows, kFetch>(
       panel.weights, static_cast<const uint8_t*>(p.packed_rows) + row * p.row_bytes, p.row_bytes,
       panel.inputs, sums, ahead);
-  if (p.output.activation || p.output.rounded) {
-    alignas(64) float numbers[kRows * kPanelOutputs];
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < kPanelVectors; ++v) {
-        store(numbers + r * kPanelOutputs + v * kLanes,
-              with_bias<Weights::kScaled>(sums[r][v], panel, v));
-      }
-    }
-    write_changed(numbers, kRows, panel, p.output, row);
+  constexpr bool kScaled = Weights::kScaled;
+  if (p.output.activation || (p.output.rounded && !panel.whole)) {
+    write_changed<kScaled>(sums, panel, p.output, row);
+  } else if (p.output.rounded) {
+    write_rounded<kScaled>(sums, panel, p.output, row);
   } else if (panel.whole) {
-    write_tile<Weights::kScaled, true>(sums, panel, p.output, row);
+    write_tile<kScaled, true>(sums, panel, p.output, row);
   } else {
-    write_tile<Weights::kScaled, false>(sums, panel, p.output, row);
+    write_tile<kScaled, false>(sums, panel, p.output, row);
   }
 }
 
