@@ -133,8 +133,9 @@ float packed_weight(const PackedMatrix& matrix, int64_t output, int64_t input) {
 }
 
 int64_t packed_row_bytes(WeightType type, int64_t inputs) {
-  // Room for fp32, which some instruction sets keep, and for a scale and a sum per block.
+  // A line more than it takes: rows a power of two apart would share the sets of a cache.
   if (packs_as_bfloat16(type, inputs)) return (inputs * 2 + 63) / 64 * 64 + 64;
+  // Room for fp32, which some instruction sets keep, and for a scale and a sum per block.
   const int64_t blocks = (inputs + kIntegerBlock - 1) / kIntegerBlock;
   return (padded_inputs(type, inputs) * 4 + blocks * 8 + 63) / 64 * 64;
 }

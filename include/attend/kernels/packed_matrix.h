@@ -58,7 +58,7 @@ PackedMatrix panels_of(const PackedMatrix& matrix, int64_t begin, int64_t end);
 /// The weight as the product sees it, that is, rounded.
 float packed_weight(const PackedMatrix& matrix, int64_t output, int64_t input);
 
-/// Memory of one packed input row, a multiple of 64.
+/// Memory of one packed input row under the active_isa(), a multiple of 64.
 int64_t packed_row_bytes(WeightType type, int64_t inputs);
 
 /// Whether pack_rows() turns a row of `inputs` into so many bf16 numbers, side by side, under the
