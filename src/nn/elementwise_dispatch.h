@@ -29,6 +29,10 @@ struct NormRows {
   int64_t out_stride = 0;  ///< of the rows that the forward writes; 0 is `size`
 };
 
+/// Normalises rows and notes their means and inverse deviations.
+template <typename Out>
+using NormLoop = void(const NormRows&, const float* in, Out*, float* mean, float* inverse);
+
 /// AdamWStep, as the loop takes it.
 struct AdamWNumbers {
   float gradient_factor, shrink;
@@ -65,8 +69,8 @@ struct Loops {
   float (*largest_of)(const float*, int64_t);
   /// The sum of e^(in[i] - shift); no number may be larger than `shift`, which is finite.
   float (*sum_of_exp)(const float*, int64_t, float shift);
-  void (*layer_norm_float)(const NormRows&, const float*, float*, float* mean, float* inverse);
-  void (*layer_norm_mixed)(const NormRows&, const float*, BFloat16*, float*, float*);
+  NormLoop<float>* layer_norm_float;
+  NormLoop<BFloat16>* layer_norm_mixed;
   void (*layer_norm_bfloat16)(const NormRows&, const BFloat16*, BFloat16*, float*, float*);
   void (*layer_norm_gradient_float)(const NormRows&, const float*, const float*, float*, float*);
   void (*layer_norm_gradient_mixed)(const NormRows&, const float*, const BFloat16*, float*, float*);

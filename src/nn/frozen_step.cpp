@@ -105,8 +105,9 @@ class FrozenStep {
   bool reads_projected(const Attention& part) const;
   void prepare_query(Range rows, Range heads, const Attention& part, int64_t half);
   void prepare_key_and_value(Range rows, Range heads, const Attention& part, const Cached& cached);
-  void normalise(Range rows, const Norm& norm, const float* from, float* to);
-  NormRows norm_rows(Range rows, const Norm& norm) const;
+  template <typename Out>
+  void normalise(Range rows, const Norm& norm, const float* from, NormLoop<Out>* loop, Out* to,
+                 int64_t stride);
   void normalise_block(const Team& team, Range block, const Norm& norm);
   void attend_to(const Part& part, const Attention& weights, const Cached& cached,
                  const kernels::Attention& settings);
@@ -274,20 +275,20 @@ void FrozenStep::work(const Team& team) {
   if (blocks_.final_norm_.gain.defined()) {
     by_blocks(team, [&](Range block) {
       float* hidden = hidden_.data_ptr<float>() + block.begin * hidden_size_;
-      normalise(team.share(block.size()), blocks_.final_norm_, hidden, hidden);
+      normalise(team.share(block.size()), blocks_.final_norm_, hidden, loops_.layer_norm_float,
+                hidden, hidden_size_);
     });
   }
 }
 
-NormRows FrozenStep::norm_rows(Range rows, const Norm& norm) const {
-  return {rows.size(), hidden_size_, norm.epsilon, data(norm.gain), data(norm.shift)};
-}
-
-void FrozenStep::normalise(Range rows, const Norm& norm, const float* from, float* to) {
-  float* statistics = statistics_.data_ptr<float>();
-  loops_.layer_norm_float(norm_rows(rows, norm), from + rows.begin * hidden_size_,
-                          to + rows.begin * hidden_size_, statistics + rows.begin,
-                          statistics + block_rows_ + rows.begin);
+template <typename Out>
+void FrozenStep::normalise(Range rows, const Norm& norm, const float* from, NormLoop<Out>* loop,
+                           Out* to, int64_t stride) {
+  float* statistics = statistics_.data_ptr<float>() + rows.begin;
+  const NormRows settings{rows.size(),      hidden_size_, norm.epsilon, data(norm.gain),
+                          data(norm.shift), nullptr,      nullptr,      stride};
+  loop(settings, from + rows.begin * hidden_size_, to + rows.begin * stride, statistics,
+       statistics + block_rows_);
 }
 
 // As products read it, by way of `normed_` where that is not rounded numbers.
@@ -295,15 +296,11 @@ void FrozenStep::normalise_block(const Team& team, Range block, const Norm& norm
   const Range mine = team.share(block.size());
   const float* hidden = hidden_.data_ptr<float>() + block.begin * hidden_size_;
   if (uint16_t* rounded = packed_hidden_->bfloat16_rows()) {
-    NormRows rows = norm_rows(mine, norm);
-    rows.out_stride = packed_hidden_->bfloat16_stride();
-    float* statistics = statistics_.data_ptr<float>();
-    auto* to = reinterpret_cast<BFloat16*>(rounded) + mine.begin * rows.out_stride;
-    loops_.layer_norm_mixed(rows, hidden + mine.begin * hidden_size_, to, statistics + mine.begin,
-                            statistics + block_rows_ + mine.begin);
+    normalise(mine, norm, hidden, loops_.layer_norm_mixed, reinterpret_cast<BFloat16*>(rounded),
+              packed_hidden_->bfloat16_stride());
   } else {
     float* normed = normed_.data_ptr<float>();
-    normalise(mine, norm, hidden, normed);
+    normalise(mine, norm, hidden, loops_.layer_norm_float, normed, hidden_size_);
     packed_hidden_->fill(normed, mine);
   }
   team.wait();

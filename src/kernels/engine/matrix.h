@@ -44,18 +44,16 @@ ATTEND_INLINE void write_tile(const Vec (&sums)[kRows][kPanelVectors], const Pan
   }
 }
 
-// The same in 16 bits, where the panel is whole.
-template <bool kScaled, int kRows>
-ATTEND_INLINE void write_rounded(const Vec (&sums)[kRows][kPanelVectors], const Panel& panel,
+// value(r, v), in 16 bits, where the panel is whole.
+template <int kRows, class Value>
+ATTEND_INLINE void write_rounded(const Value& value, const Panel& panel,
                                  const ProductOutput& output, int64_t row) {
   uint16_t* to = output.rounded + row * output.stride + panel.column;
   const int64_t stride = output.stride;
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r, to += stride) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kPanelVectors; ++v) {
-      store_bf16(to + v * kLanes, with_bias<kScaled>(sums[r][v], panel, v));
-    }
+    for (int v = 0; v < kPanelVectors; ++v) store_bf16(to + v * kLanes, value(r, v));
   }
 }
 
@@ -74,13 +72,8 @@ ATTEND_INLINE void write_changed(const Vec (&sums)[kRows][kPanelVectors], const 
   if (output.activation) output.activation(numbers, numbers, kRows * kPanelOutputs);
   const float* from = numbers;
   if (output.rounded && panel.whole) {
-    uint16_t* to = output.rounded + row * output.stride + panel.column;
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r, to += output.stride, from += kPanelOutputs) {
-#pragma GCC unroll 8
-      for (int v = 0; v < kPanelOutputs; v += kLanes) store_bf16(to + v, load(from + v));
-    }
-    return;
+    const auto changed = [&](int r, int v) { return load(from + r * kPanelOutputs + v * kLanes); };
+    return write_rounded<kRows>(changed, panel, output, row);
   }
   const ElementType type = output.rounded ? ElementType::kBFloat16 : ElementType::kFloat32;
   for (int r = 0; r < kRows; ++r, ++row, from += kPanelOutputs) {
@@ -107,7 +100,8 @@ ATTEND_INLINE void multiply_tile(const MatrixProduct& p, const Panel& panel, int
   if (p.output.activation || (p.output.rounded && !panel.whole)) {
     write_changed<kScaled>(sums, panel, p.output, row);
   } else if (p.output.rounded) {
-    write_rounded<kScaled>(sums, panel, p.output, row);
+    const auto sum = [&](int r, int v) { return with_bias<kScaled>(sums[r][v], panel, v); };
+    write_rounded<kRows>(sum, panel, p.output, row);
   } else if (panel.whole) {
     write_tile<kScaled, true>(sums, panel, p.output, row);
   } else {
